@@ -1,0 +1,128 @@
+// Package config reads devproxy.toml: it finds the file, decodes it, checks
+// every value and returns plain typed values. All mistakes of a file are
+// reported together, each with its line and, where there is one, a hint on
+// what to write instead.
+//
+// It knows nothing of what the values are for: whether an address can be
+// listened on, a backend answers or a certificate may be issued is for others
+// to find out.
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+
+	"devproxy/internal/hostname"
+)
+
+// A Config is what a file says, checked and in normal form. It is not changed
+// after it was made: readers may share it.
+//
+// The fields marked with a key are the one documentation of that key.
+type Config struct {
+	// File is the absolute path of the file, or "" when there is none.
+	File string
+
+	// Listen (listen, an array of "IP:port") are the addresses that serve
+	// https. Port 0 stands for any free port. Nil when unset: devproxy then
+	// chooses; an empty array is a mistake.
+	Listen []netip.AddrPort
+
+	// Redirect (redirect, an array of "IP:port") are the addresses that send
+	// http requests to https. Nil when unset: devproxy then chooses; empty
+	// turns the redirect off.
+	Redirect []netip.AddrPort
+
+	// Domains (ca.domains, an array of names) are the domains for which the
+	// root may sign besides the ones it always may. Normalised, sorted, without
+	// repetition. Public suffixes ("dev", "co.uk", "github.io") are mistakes.
+	Domains []string
+
+	Log Log
+
+	// Routes ([routes]) are in the order of the file. No two have the same host
+	// and path.
+	Routes []Route
+
+	// Warnings are things that work but are likely to surprise, in the same
+	// form as mistakes.
+	Warnings []*Error
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string // log.level: "debug", "info" (when unset), "warn" or "error"
+	Format string // log.format: "console" (when unset) or "json"
+	Access bool   // log.access: one line per request; true when unset
+}
+
+// A Route sends the requests for a host, below a path, to a target.
+type Route struct {
+	// Host is a normalised name, or "*." and a normalised name: any name below
+	// that one, at any depth.
+	Host string
+
+	// Path is "/" or begins with a slash and does not end with one ("/api"). It
+	// is in escaped form, as in a request line, with capital letters in
+	// percent-encodings.
+	Path string
+
+	// Target is http://host:port, always with a port, or builtin:hello. Not to
+	// be modified.
+	Target *url.URL
+
+	// Line is where the file defines the route; 0 when the command line does.
+	Line int
+}
+
+// Key returns the host and, unless it is "/", the path, as a person writes them
+// in a file: international names are readable.
+func (r Route) Key() string {
+	key := hostname.Display(r.Host)
+	if r.Path != "/" {
+		key += r.Path
+	}
+	return key
+}
+
+// same reports whether both routes answer for the same host and path.
+func (r Route) same(other Route) bool {
+	return r.Host == other.Host && r.Path == other.Path
+}
+
+// Default returns the configuration used where there is no file: one route,
+// hello.localhost, to the built-in app.
+func Default() *Config {
+	return &Config{
+		Log: defaultLog(),
+		Routes: []Route{{
+			Host:   "hello.localhost",
+			Path:   "/",
+			Target: &url.URL{Scheme: "builtin", Opaque: "hello"},
+		}},
+	}
+}
+
+func defaultLog() Log {
+	return Log{Level: "info", Format: "console", Access: true}
+}
+
+// WithRoutes returns a copy of c in which each of the extra routes replaces the
+// one with the same host and path or, where there is none, follows the others.
+func (c *Config) WithRoutes(extra []Route) *Config {
+	merged := *c
+	merged.Routes = slices.Clone(c.Routes)
+	merged.Warnings = slices.Clone(c.Warnings)
+	for _, r := range extra {
+		if i := slices.IndexFunc(merged.Routes, r.same); i >= 0 {
+			merged.Routes[i] = r
+			continue
+		}
+		merged.Routes = append(merged.Routes, r)
+		if w := warnRoute(r, r.Key()); w != nil {
+			merged.Warnings = append(merged.Warnings, w)
+		}
+	}
+	return &merged
+}

@@ -1,0 +1,50 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"devproxy/internal/hostname"
+)
+
+// readDomains reads ca.domains.
+func readDomains(t table) []string {
+	var domains []string
+	t.texts("domains", func(s string, report func(*Error)) {
+		domain, e := parseDomain(s)
+		if e != nil {
+			report(e)
+			return
+		}
+		domains = append(domains, domain)
+	})
+	slices.Sort(domains)
+	return slices.Compact(domains)
+}
+
+// parseDomain returns a domain in normal form. A root that may sign for a
+// public suffix could sign for the sites of strangers.
+func parseDomain(s string) (string, *Error) {
+	if rest, ok := strings.CutPrefix(strings.TrimPrefix(s, "*"), "."); ok {
+		return "", fault(fmt.Sprintf("write %q: the names below it are included", rest), "%q is not a domain", s)
+	}
+	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return "", fault("remove it: loopback and private addresses are always permitted", "%q is an IP address, not a domain", s)
+	}
+	domain, err := hostname.Normalize(s)
+	if err != nil {
+		return "", fault("write a domain such as \"shop.example.dev\"", "%s", err)
+	}
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	managed := icann || strings.Contains(suffix, ".")
+	// home.arpa is on the list, yet nobody can register it (RFC 8375).
+	if domain == suffix && managed && domain != "home.arpa" {
+		return "", fault(fmt.Sprintf("write a domain of your own below it, such as %q", "shop."+hostname.Display(domain)),
+			"%q is a public suffix: anybody may have names below it", s)
+	}
+	return domain, nil
+}

@@ -1,0 +1,325 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the results of this run to the .want files")
+
+// golden compares got with a .want file.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got:\n%s\nwant (%s):\n%s", got, path, want)
+	}
+}
+
+// samples runs test for every file of a folder.
+func samples(t *testing.T, dir string, test func(t *testing.T, path string)) {
+	files, err := filepath.Glob(filepath.Join("testdata", dir, "*.toml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples in %s: %v", dir, err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".toml"), func(t *testing.T) { test(t, path) })
+	}
+}
+
+func wantFile(path string) string { return strings.TrimSuffix(path, ".toml") + ".want" }
+
+// messages prints mistakes or warnings as devproxy does.
+func messages(errs []*Error) string {
+	var b strings.Builder
+	for _, e := range errs {
+		fmt.Fprintln(&b, e)
+		if e.Hint != "" {
+			fmt.Fprintf(&b, "  hint: %s\n", e.Hint)
+		}
+	}
+	return b.String()
+}
+
+func TestBadSamples(t *testing.T) {
+	samples(t, "bad", func(t *testing.T, path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Parse("devproxy.toml", text)
+		if err == nil {
+			t.Fatalf("no mistake found; got %+v", c)
+		}
+		for _, e := range Errors(err) {
+			if strings.HasSuffix(e.Message, ".") || strings.HasSuffix(e.Hint, ".") {
+				t.Errorf("ends like a sentence: %q, hint %q", e, e.Hint)
+			}
+		}
+		golden(t, wantFile(path), messages(Errors(err)))
+		checkErrors(t, err)
+	})
+}
+
+func TestGoodSamples(t *testing.T) {
+	samples(t, "good", func(t *testing.T, path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Parse("devproxy.toml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, wantFile(path), describe(c)+messages(c.Warnings))
+		checkConfig(t, c)
+	})
+}
+
+// describe writes out a configuration, one fact per line.
+func describe(c *Config) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen %v unset=%v\n", c.Listen, c.Listen == nil)
+	fmt.Fprintf(&b, "redirect %v unset=%v\n", c.Redirect, c.Redirect == nil)
+	fmt.Fprintf(&b, "domains %v\n", c.Domains)
+	fmt.Fprintf(&b, "log %+v\n", c.Log)
+	for _, r := range c.Routes {
+		fmt.Fprintf(&b, "route %s %s → %s (%s, line %d)\n", r.Host, r.Path, r.Target, r.Key(), r.Line)
+	}
+	return b.String()
+}
+
+func TestReadFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+
+	t.Run("file is absolute", func(t *testing.T) {
+		path := write("devproxy.toml", "[routes]\n\"a.localhost\" = 1\n")
+		t.Chdir(dir)
+		c, err := ReadFile("devproxy.toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !filepath.IsAbs(c.File) || filepath.Base(c.File) != filepath.Base(path) {
+			t.Errorf("File = %q, want the absolute path of %q", c.File, path)
+		}
+	})
+	t.Run("file in errors is as given", func(t *testing.T) {
+		write("bad.toml", "x = 1\n")
+		t.Chdir(dir)
+		_, err := ReadFile("bad.toml")
+		if want := "bad.toml:1: x: unknown key"; err == nil || err.Error() != want {
+			t.Errorf("error = %v, want %q", err, want)
+		}
+	})
+	t.Run("absent", func(t *testing.T) {
+		if _, err := ReadFile(filepath.Join(dir, "none.toml")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("error = %v, want one that matches ErrNotExist", err)
+		}
+	})
+	t.Run("folder", func(t *testing.T) {
+		if _, err := ReadFile(dir); err == nil {
+			t.Error("no error")
+		}
+	})
+	for _, text := range []string{"", " \r\n\t\n", "\ufeff"} {
+		t.Run(fmt.Sprintf("empty %q", text), func(t *testing.T) {
+			if _, err := ReadFile(write("empty.toml", text)); !errors.Is(err, ErrEmpty) {
+				t.Errorf("error = %v, want ErrEmpty", err)
+			}
+		})
+	}
+	t.Run("large", func(t *testing.T) {
+		_, err := ReadFile(write("large.toml", strings.Repeat("# much text\n", 10<<20/12)))
+		if errs := Errors(err); len(errs) != 1 || errs[0].Message != "the file is larger than 1 MiB" {
+			t.Errorf("error = %v, want one about the size", err)
+		}
+	})
+}
+
+// Mistakes come in the order of the file.
+func TestMistakesSorted(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("[routes]\n")
+	for i := range 50 {
+		fmt.Fprintf(&b, "\"h%d.localhost\" = \"ftp://x\"\n", i)
+	}
+	_, err := Parse("f", []byte(b.String()))
+	errs := Errors(err)
+	if len(errs) != 50 {
+		t.Fatalf("%d mistakes, want 50", len(errs))
+	}
+	for i, e := range errs {
+		if want := fmt.Sprintf("route %q", fmt.Sprintf("h%d.localhost", i)); e.Line != i+2 || e.Key != want {
+			t.Errorf("mistake %d is %s on line %d, want %s on line %d", i, e.Key, e.Line, want, i+2)
+		}
+	}
+}
+
+func TestMistakesArePrintable(t *testing.T) {
+	const clear = "\u009b2J" // a terminal may take this for "clear the screen"
+	for _, text := range []string{
+		"[log]\nlevel = \"" + clear + "\"\n",
+		"[tls]\nkeylog = \"\\" + clear + "\"\n",
+		"[routes]\n\"" + clear + "\" = 1\n",
+		"[routes]\na = " + clear + "\n",
+		"a = \"\\\n",
+	} {
+		_, err := Parse("f", []byte(text))
+		for _, e := range Errors(err) {
+			if s := e.Error() + e.Hint; strings.ContainsFunc(s, unprintable) {
+				t.Errorf("not printable: %q", s)
+			}
+		}
+		if err == nil {
+			t.Errorf("no error for %q", text)
+		}
+	}
+}
+
+func TestLongTextsAreClipped(t *testing.T) {
+	long := strings.Repeat("é", 100_000)
+	for _, text := range []string{
+		"[routes]\n\"" + long + "\" = 1\n",
+		"[routes]\n\"a.localhost\" = \"ftp://" + long + "\"\n",
+		"[routes]\na = " + long + "\n",
+		"[log]\nlevel = \"" + long + "\"\n",
+	} {
+		_, err := Parse("f", []byte(text))
+		for _, e := range Errors(err) {
+			if len(e.Error()) > 1100 || len(e.Hint) > 510 {
+				t.Errorf("an error of %d bytes with a hint of %d", len(e.Error()), len(e.Hint))
+			}
+		}
+		if err == nil {
+			t.Errorf("no error for %.40q", text)
+		}
+	}
+}
+
+// checkErrors verifies what holds for every error of Parse.
+func checkErrors(t *testing.T, err error) {
+	t.Helper()
+	errs := Errors(err)
+	if len(errs) == 0 && !errors.Is(err, ErrEmpty) {
+		t.Fatalf("error %v is no *Error", err)
+	}
+	last := 0
+	for _, e := range errs {
+		if e.Line <= 0 || e.Line < last {
+			t.Fatalf("mistake on line %d after one on line %d: %v", e.Line, last, e)
+		}
+		last = e.Line
+		if e.File == "" || e.Message == "" || strings.ContainsFunc(e.Error()+e.Hint, unprintable) {
+			t.Fatalf("bad form: %q, hint %q", e, e.Hint)
+		}
+	}
+}
+
+// checkConfig verifies what holds for every result of Parse, and that it says
+// the same when it is written down again.
+func checkConfig(t *testing.T, c *Config) {
+	t.Helper()
+	for _, r := range c.Routes {
+		if r.Line <= 0 || r.Host == "" || !strings.HasPrefix(r.Path, "/") || len(r.Path) > 1 && strings.HasSuffix(r.Path, "/") {
+			t.Fatalf("bad route %+v", r)
+		}
+		if r.Target.Scheme == "http" && r.Target.Port() == "" {
+			t.Fatalf("no port in %v", r.Target)
+		}
+	}
+	text := render(c)
+	again, err := Parse(c.File, []byte(text))
+	if err != nil {
+		t.Fatalf("written down again it does not parse: %v\n%s", err, text)
+	}
+	a, b := *c, *again
+	a.Warnings, b.Warnings = nil, nil
+	a.Routes, b.Routes = withoutLines(a.Routes), withoutLines(b.Routes)
+	if !reflect.DeepEqual(a, b) {
+		t.Fatalf("written down again it differs:\n%+v\n%+v\n%s", a, b, text)
+	}
+}
+
+func withoutLines(routes []Route) []Route {
+	var plain []Route
+	for _, r := range routes {
+		r.Line = 0
+		plain = append(plain, r)
+	}
+	return plain
+}
+
+// render writes a configuration as a file.
+func render(c *Config) string {
+	var b strings.Builder
+	array := func(key string, values []string) {
+		fmt.Fprintf(&b, "%s = [", key)
+		for _, v := range values {
+			fmt.Fprintf(&b, "%q,", v)
+		}
+		b.WriteString("]\n")
+	}
+	if c.Listen != nil {
+		array("listen", texts(c.Listen))
+	}
+	if c.Redirect != nil {
+		array("redirect", texts(c.Redirect))
+	}
+	b.WriteString("[ca]\n")
+	array("domains", c.Domains)
+	fmt.Fprintf(&b, "[log]\nlevel = %q\nformat = %q\naccess = %v\n[routes]\n", c.Log.Level, c.Log.Format, c.Log.Access)
+	for _, r := range c.Routes {
+		fmt.Fprintf(&b, "%q = %q\n", r.Host+r.Path, r.Target)
+	}
+	return b.String()
+}
+
+func texts[T fmt.Stringer](values []T) []string {
+	var all []string
+	for _, v := range values {
+		all = append(all, v.String())
+	}
+	return all
+}
+
+func FuzzParse(f *testing.F) {
+	for _, dir := range []string{"good", "bad"} {
+		files, _ := filepath.Glob(filepath.Join("testdata", dir, "*.toml"))
+		for _, path := range files {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse("/devproxy.toml", text)
+		if err != nil {
+			checkErrors(t, err)
+			return
+		}
+		checkConfig(t, c)
+	})
+}
