@@ -1,0 +1,374 @@
+package trust
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"devproxy/internal/elevate"
+)
+
+// privateEnv tells a test process that it is the child which has mounts of its
+// own; its value is the mount namespace of the parent.
+const privateEnv = "DEVPROXY_TEST_PRIVATE_MOUNTS"
+
+// writable is everything that update-ca-certificates and its hooks write. In
+// the child these folders are copies in memory, and all else is read-only.
+var writable = []string{
+	"/etc/ssl",
+	"/etc/ca-certificates",
+	"/usr/local/share/ca-certificates",
+	"/var/lib/dpkg",
+	"/var/lib/ca-certificates-java",
+	"/var/log",
+}
+
+// TestRealStores works on copies of this machine's stores with the real
+// commands. It runs itself again in a mount namespace of its own.
+func TestRealStores(t *testing.T) {
+	if parent := os.Getenv(privateEnv); parent != "" {
+		makePrivate(t, parent)
+		// Whatever else was waiting to be done is not ours to be blamed for.
+		runAsRoot(t, []elevate.Command{{"/usr/sbin/update-ca-certificates"}})
+		t.Run("debian", testRealDebian)
+		t.Run("dpkg locked", testRealDpkgLocked)
+		t.Run("killed", testRealKilled)
+		t.Run("half a bundle", testRealHalfBundle)
+		t.Run("read-only database", testRealReadOnly)
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for a mount namespace")
+	}
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	for _, name := range []string{"update-ca-certificates", "openssl", "keytool", "certutil"} {
+		tool(t, name)
+	}
+	namespace, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := make(map[string]map[string]string)
+	for _, dir := range writable[:3] {
+		before[dir] = contents(t, dir)
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestRealStores$", "-test.v=true")
+	cmd.Env = append(os.Environ(), privateEnv+"="+namespace, "TMPDIR=/tmp", "HOME=/nonexistent",
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+	// Go makes the new namespace's mounts private before anything else runs.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if cmd.ProcessState == nil && os.Getenv("CI") != "true" {
+		t.Skipf("no mount namespace: %v", err)
+	}
+	if err != nil {
+		t.Errorf("in the namespace: %v", err)
+	}
+	for _, dir := range writable[:3] {
+		checkSame(t, "the test", before[dir], contents(t, dir))
+	}
+}
+
+// makePrivate makes sure that nothing done from here on reaches the machine's
+// files: it gives up at the first doubt.
+func makePrivate(t *testing.T, parent string) {
+	t.Helper()
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	must("read namespace", err)
+	if own == parent {
+		t.Fatal("still in the parent's mount namespace")
+	}
+	must("make mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must("mount /tmp", unix.Mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777,size=512m"))
+	for i, dir := range writable {
+		if !isDir(dir) {
+			continue
+		}
+		duplicate := fmt.Sprintf("/tmp/copy-%d", i)
+		out, err := exec.Command("cp", "-a", dir, duplicate).CombinedOutput()
+		must("copy "+dir+": "+string(out), err)
+		must("mount "+dir, unix.Mount(duplicate, dir, "", unix.MS_BIND, ""))
+	}
+	// Each mount of its own that is not ours becomes read-only.
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	must("read mounts", err)
+	for line := range strings.Lines(string(table)) {
+		point := strings.Fields(line)[4]
+		if point == "/tmp" || slices.Contains(writable, point) ||
+			slices.ContainsFunc([]string{"/proc", "/dev", "/sys"}, func(dir string) bool {
+				return point == dir || strings.HasPrefix(point, dir+"/")
+			}) {
+			continue
+		}
+		var st unix.Statfs_t
+		if unix.Statfs(point, &st) != nil {
+			continue // hidden below another mount
+		}
+		keep := uintptr(st.Flags) & (unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
+		must("make "+point+" read-only", unix.Mount("", point, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|keep, ""))
+	}
+	for _, dir := range writable {
+		if !isDir(dir) {
+			continue
+		}
+		var st unix.Statfs_t
+		must("look at "+dir, unix.Statfs(dir, &st))
+		if st.Type != unix.TMPFS_MAGIC {
+			t.Fatalf("%s is not a copy in memory", dir)
+		}
+	}
+	for _, dir := range []string{"/", "/etc", "/usr", "/usr/local", "/var", "/var/lib", "/root", "/home"} {
+		var st unix.Statfs_t
+		must("look at "+dir, unix.Statfs(dir, &st))
+		if st.Flags&unix.ST_RDONLY == 0 {
+			t.Fatalf("%s can be written", dir)
+		}
+	}
+}
+
+// realMachine is the Machine of the namespace's file system, for root.
+func realMachine(t *testing.T) *Machine {
+	t.Helper()
+	m := newMachine(t)
+	m.cfg.Root = "/"
+	m.cfg.Path = "/usr/bin:/bin"
+	m.cfg.Elevate = func(_ context.Context, _ string, commands []elevate.Command) error {
+		return runAsRoot(t, commands)
+	}
+	m.find = func(m *Machine, _ anchor) ([]store, []Status) { return []store{m.debian()}, nil }
+	return m
+}
+
+// runAsRoot runs commands as internal/elevate does, with more patience for a
+// busy machine, and shows what they print.
+func runAsRoot(t *testing.T, commands []elevate.Command) error {
+	t.Helper()
+	for _, c := range commands {
+		out, err := exec.CommandContext(t.Context(), c[0], c[1:]...).CombinedOutput()
+		t.Logf("%s: %v\n%s", c, err, out)
+		if err != nil {
+			return fmt.Errorf("%s: %v", c, err)
+		}
+	}
+	return nil
+}
+
+// trustedBy says which of the system's own clients trust the root in file.
+func trustedBy(t *testing.T, file, alias string) (names []string) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		argv []string
+	}{
+		{"bundle", []string{"openssl", "verify", "-no-CApath", "-CAfile", "/etc/ssl/certs/ca-certificates.crt", file}},
+		{"hash links", []string{"openssl", "verify", "-no-CAfile", "-CApath", "/etc/ssl/certs", file}},
+		{"java", []string{"keytool", "-list", "-cacerts", "-storepass", "changeit", "-alias", alias}},
+	} {
+		if exec.Command(c.argv[0], c.argv[1:]...).Run() == nil {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+func danglingLinks(t *testing.T) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir("/etc/ssl/certs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if path := filepath.Join("/etc/ssl/certs", e.Name()); e.Type()&os.ModeSymlink != 0 && !isFile(path) {
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
+// systemFiles returns the system store's files but Java's, which holds dates.
+func systemFiles(t *testing.T) map[string]string {
+	t.Helper()
+	all := contents(t, "/etc/ssl")
+	for path, content := range contents(t, "/usr/local/share/ca-certificates") {
+		all[path] = content
+	}
+	delete(all, "/etc/ssl/certs/java/cacerts")
+	return all
+}
+
+func testRealDebian(t *testing.T) {
+	m := realMachine(t)
+	root, file := newRoot(t)
+	name := anchorFor(t, root, file).name
+	alias := "debian:" + name + ".pem"
+	everywhere := []string{"bundle", "hash links", "java"}
+	before := systemFiles(t)
+	if got := trustedBy(t, file, alias); got != nil {
+		t.Fatalf("before: trusted by %q", got)
+	}
+	if got := only(t, mustInstall(t, m, root, file)); got.State != Trusted || !got.Changed {
+		t.Fatalf("Install: got %+v, want trusted", got)
+	}
+	if got := trustedBy(t, file, alias); !slices.Equal(got, everywhere) {
+		t.Errorf("after Install: trusted by %q, want %q", got, everywhere)
+	}
+	// Superseded roots go together with the last.
+	second, secondFile := newRoot(t)
+	mustInstall(t, m, second, secondFile)
+
+	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || !got.Changed {
+		t.Errorf("Remove: got %+v, want not trusted", got)
+	}
+	if got := trustedBy(t, file, alias); got != nil {
+		t.Errorf("after Remove: trusted by %q", got)
+	}
+	if got := danglingLinks(t); got != nil {
+		t.Errorf("after Remove: dangling %q", got)
+	}
+	checkSame(t, "trust and untrust", before, systemFiles(t))
+	if got := mustRemove(t, m); got != nil {
+		t.Errorf("second Remove: got %+v, want nothing", got)
+	}
+	data, err := readFile("/etc/ssl/certs/java/cacerts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := jksAliases(data, sha256.Sum256(second.Raw)); err != nil || got != nil {
+		t.Errorf("Java's store: got %q, %v, want nothing", got, err)
+	}
+}
+
+// While apt runs, Debian's hook for Java does nothing and the command that
+// called it says all is well (clients.md §3).
+func testRealDpkgLocked(t *testing.T) {
+	m := realMachine(t)
+	root, file := newRoot(t)
+	alias := "debian:" + anchorFor(t, root, file).name + ".pem"
+	mustInstall(t, m, root, file)
+
+	f, err := os.OpenFile("/var/lib/dpkg/lock", os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		t.Fatal(err)
+	}
+	got := only(t, mustRemove(t, m))
+	if got.State != Trusted || len(got.Commands) == 0 || !exists(m.receipts.file()) {
+		t.Errorf("locked: got %+v, want trusted still, with commands and receipt", got)
+	}
+	if got, want := trustedBy(t, file, alias), []string{"java"}; !slices.Equal(got, want) {
+		t.Errorf("locked: trusted by %q, want %q", got, want)
+	}
+	f.Close()
+	if got := only(t, mustRemove(t, m)); got.State != NotTrusted {
+		t.Errorf("unlocked: got %+v, want not trusted", got)
+	}
+	if got := trustedBy(t, file, alias); got != nil {
+		t.Errorf("unlocked: trusted by %q", got)
+	}
+}
+
+// Killed after any of the commands, in either direction, Remove still clears
+// everything.
+func testRealKilled(t *testing.T) {
+	before := systemFiles(t)
+	for _, tc := range []struct {
+		installing bool
+		survive    int // commands that were run
+	}{{true, 1}, {false, 1}, {false, 2}} {
+		m := realMachine(t)
+		root, file := newRoot(t)
+		if !tc.installing {
+			mustInstall(t, m, root, file)
+		}
+		run := m.cfg.Elevate
+		m.cfg.Elevate = func(ctx context.Context, why string, commands []elevate.Command) error {
+			if err := run(ctx, why, commands[:tc.survive]); err != nil {
+				t.Error(err)
+			}
+			panic("killed")
+		}
+		func() {
+			defer func() { recover() }()
+			if tc.installing {
+				m.Install(t.Context(), root, file)
+			} else {
+				m.Remove(t.Context())
+			}
+		}()
+		m.cfg.Elevate = run
+		if got := only(t, mustRemove(t, m)); got.State != NotTrusted {
+			t.Errorf("%+v: got %+v, want not trusted", tc, got)
+		}
+		alias := "debian:" + anchorFor(t, root, file).name + ".pem"
+		if got := trustedBy(t, file, alias); got != nil {
+			t.Errorf("%+v: trusted by %q", tc, got)
+		}
+	}
+	checkSame(t, "being killed", before, systemFiles(t))
+}
+
+// update-ca-certificates, killed, leaves half a bundle, which its next run adds
+// to: a root whose file is gone comes back that way.
+func testRealHalfBundle(t *testing.T) {
+	m := realMachine(t)
+	root, file := newRoot(t)
+	before := systemFiles(t)
+	mustInstall(t, m, root, file)
+	writeFile(t, "/etc/ssl/certs/ca-certificates.crt.new", rootPEM(root))
+	if got := only(t, mustRemove(t, m)); got.State != NotTrusted {
+		t.Errorf("got %+v, want not trusted", got)
+	}
+	checkSame(t, "half a bundle", before, systemFiles(t))
+}
+
+// Root may write to read-only files, so it takes a read-only mount.
+func testRealReadOnly(t *testing.T) {
+	m, dirs := withCertutil(t)
+	root, file := newRoot(t)
+	_, otherFile := newRoot(t)
+	dir := dirs[1]
+	certutilOK(t, "-A", "-d", "sql:"+dir, "-t", "C,,", "-n", "other", "-a", "-i", otherFile)
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	all := mustInstall(t, m, root, file)
+	i := slices.IndexFunc(all, func(s Status) bool { return s.Location == dir })
+	if i < 0 || all[i].State != NotTrusted || !strings.Contains(all[i].Detail, "read-only") {
+		t.Errorf("got %+v, want read-only for %s", all, dir)
+	}
+	for j, st := range all {
+		if j != i && st.Store != "System" && st.State != Trusted {
+			t.Errorf("the others: got %+v, want trusted", st)
+		}
+	}
+	for _, st := range mustRemove(t, m) {
+		if st.State != NotTrusted {
+			t.Errorf("Remove: got %+v, want not trusted", st)
+		}
+	}
+}

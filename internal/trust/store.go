@@ -1,0 +1,97 @@
+package trust
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"devproxy/internal/elevate"
+)
+
+// A store is one place where clients look for roots.
+type store interface {
+	// label returns what Status calls the store and its place.
+	label() (name, location string)
+	// receipt returns the record of a's being put here.
+	receipt(a anchor) receipt
+	// verify reads the store and nothing else. Its error, mostly a *problem,
+	// says that the store cannot be read.
+	verify(ctx context.Context, a anchor) (finding, error)
+	// plan returns what install would do now.
+	plan(ctx context.Context, a anchor) []Step
+	install(ctx context.Context, a anchor) error
+	// planRemove returns what remove would do now.
+	planRemove(ctx context.Context, as []anchor) []Step
+	remove(ctx context.Context, as []anchor) error
+	// gone is NotTrusted when nothing of a is left here, else it says what is.
+	gone(ctx context.Context, a anchor) (finding, error)
+}
+
+// A finding is what a store says about one root.
+type finding struct {
+	state       State
+	ours        bool // it is in the place where install puts it
+	detail, fix string
+}
+
+// A problem is a failure with its way out.
+type problem struct {
+	detail, fix string
+	commands    []elevate.Command
+}
+
+func (p *problem) Error() string { return p.detail }
+
+// A fingerprint is the SHA-256 of a certificate's DER form.
+type fingerprint [sha256.Size]byte
+
+func (f fingerprint) String() string { return hex.EncodeToString(f[:]) }
+
+// An anchor is a root as stores see it.
+type anchor struct {
+	sum  fingerprint
+	name string // nickname, and file name without extension
+	file string // the certificate as PEM; "" when only removing
+}
+
+// anchorName returns the name under which a root is stored. It holds part of
+// the fingerprint: NSS refuses a nickname that another certificate has
+// (clients.md §6), and two roots must not share a file.
+func anchorName(sum fingerprint) string {
+	return namePrefix + hex.EncodeToString(sum[:8])
+}
+
+const namePrefix = "devproxy-"
+
+// newAnchor checks that the file which stores will be given holds root and
+// nothing else.
+func newAnchor(root *x509.Certificate, file string) (anchor, error) {
+	sum := fingerprint(sha256.Sum256(root.Raw))
+	if !filepath.IsAbs(file) {
+		return anchor{}, fmt.Errorf("root certificate file %q is not an absolute path", file)
+	}
+	in, err := readCertificates(file)
+	if err != nil {
+		return anchor{}, fmt.Errorf("read root certificate: %w", err)
+	}
+	if len(in) != 1 || in[0] != sum {
+		return anchor{}, fmt.Errorf("%s does not hold just the root certificate %s", file, sum)
+	}
+	return anchor{sum: sum, name: anchorName(sum), file: file}, nil
+}
+
+// status joins what a store says with what went wrong there.
+func status(s store, f finding, err error) Status {
+	st := Status{State: f.state, Detail: f.detail, Fix: f.fix}
+	st.Store, st.Location = s.label()
+	if p, ok := errors.AsType[*problem](err); ok {
+		st.Detail, st.Fix, st.Commands = p.detail, p.fix, p.commands
+	} else if err != nil {
+		st.Detail = err.Error()
+	}
+	return st
+}
