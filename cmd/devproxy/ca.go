@@ -1,0 +1,157 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"devproxy/internal/issuer"
+)
+
+func (a *app) caCommand() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "ca",
+		Short: "Show or replace the certificate authority of this machine",
+	},
+		&cobra.Command{
+			Use:   "path",
+			Short: "Print where the root certificate is, for tools that take a file",
+			Args:  noArgs,
+			RunE:  func(*cobra.Command, []string) error { return a.caPath() },
+		},
+		&cobra.Command{
+			Use:   "show",
+			Short: "Show the root certificate and what it may sign for",
+			Args:  noArgs,
+			RunE:  func(*cobra.Command, []string) error { return a.caShow() },
+		},
+		&cobra.Command{
+			Use:   "rotate",
+			Short: "Replace the CA; a running devproxy uses the new one at once",
+			Long: `Replace the CA by a new one, for the names the old one may sign for and those
+of ca.domains. A running devproxy uses it at once. The new root is not trusted
+anywhere yet.`,
+			Args: noArgs,
+			RunE: func(*cobra.Command, []string) error { return a.caRotate() },
+		},
+	)
+}
+
+// loadCA loads the CA without ever making one.
+func (a *app) loadCA() (state string, ca *issuer.CA, err error) {
+	if state, err = a.stateDir(); err != nil {
+		return "", nil, err
+	}
+	if ca, err = issuer.Load(state); errors.Is(err, fs.ErrNotExist) {
+		return "", nil, withHint(fmt.Errorf("no CA in %s yet", state), "%s makes one, and so does %s", a.command("serve"), a.command("trust"))
+	}
+	return state, ca, a.caError(err)
+}
+
+// caPath prints the stable path of the public root, once it is there.
+func (a *app) caPath() error {
+	state, _, err := a.loadCA()
+	if err != nil {
+		return err
+	}
+	a.printf("%s\n", issuer.RootPath(state))
+	return nil
+}
+
+func (a *app) caShow() error {
+	state, ca, err := a.loadCA()
+	if err != nil {
+		return err
+	}
+	root := ca.Root()
+	a.ui.table([][]cell{
+		{{"subject", dim}, {root.Subject.String(), ""}},
+		{{"fingerprint", dim}, {fingerprint(root), ""}},
+		{{"valid", dim}, {validity(root, time.Now()), ""}},
+		{{"signs for", dim}, {constraintsText(ca.Constraints()), ""}},
+		{{"certificate", dim}, {issuer.RootPath(state), ""}},
+		{{"key", dim}, {issuer.Path(state) + " (of the intermediate; the root's was never stored)", ""}},
+	})
+	return nil
+}
+
+func (a *app) caRotate() error {
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	domains, err := a.domains()
+	if err != nil {
+		return err
+	}
+	ca, err := issuer.Rotate(state, domains)
+	if err != nil {
+		return a.caError(err)
+	}
+	a.printf("new root: %s\n", fingerprint(ca.Root()))
+	a.printf("signs for %s; nothing else\n", constraintsText(ca.Constraints()))
+	a.ui.hint(fmt.Sprintf("nothing trusts it yet: run %s to take the old root away and %s to trust the new one", a.command("untrust"), a.command("trust")))
+	return nil
+}
+
+// caError adds to an error of the issuer the way out, in our commands.
+func (a *app) caError(err error) error {
+	e, ok := errors.AsType[*issuer.Error](err)
+	if !ok {
+		return err
+	}
+	hint := e.Hint
+	switch {
+	case e.Rotate:
+		hint += ": " + a.command("ca rotate")
+	case hint != "":
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		hint = "let yourself write there, or set DEVPROXY_HOME to another folder"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "free some space there, or set DEVPROXY_HOME to a folder elsewhere"
+	default:
+		return err
+	}
+	return withHint(err, "%s", hint)
+}
+
+// domains returns ca.domains of the configuration, for a CA that is made now.
+func (a *app) domains() ([]string, error) {
+	src, err := a.newSource(nil)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := src.load()
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Domains, nil
+}
+
+// fingerprint returns the SHA-256 of a certificate as openssl and browsers
+// print it.
+func fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
+
+func validity(cert *x509.Certificate, now time.Time) string {
+	left := int(cert.NotAfter.Sub(now).Hours() / 24)
+	return fmt.Sprintf("%s to %s, %s left", cert.NotBefore.Format(time.DateOnly), cert.NotAfter.Format(time.DateOnly), count(left, "day"))
+}
+
+// constraintsText names what a CA may sign for, in a line.
+func constraintsText(c issuer.Constraints) string {
+	text := strings.Join(c.DNS, ", ") + " and names below them"
+	if len(c.IP) > 0 {
+		text += ", and private addresses"
+	}
+	return text
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"devproxy/internal/config"
+	"devproxy/internal/issuer"
+	"devproxy/internal/proxy"
+	"devproxy/internal/trust"
+	"devproxy/internal/watch"
+)
+
+// A change is something on disk that a running server follows.
+type change int
+
+const (
+	changedConfig change = iota
+	changedCA
+	changedTrust
+)
+
+// live is the part of a running server that follows its files. Its methods
+// run on one goroutine, but for watch's callbacks.
+type live struct {
+	app    *app
+	source *source
+	state  string
+	cfg    *config.Config // what runs now
+	ca     *issuer.CA
+	log    *zap.Logger
+	level  zap.AtomicLevel
+
+	table  *proxy.Table
+	issuer *issuer.Issuer
+	access *atomic.Bool
+}
+
+// watch reports changes until ctx ends.
+func (l *live) watch(ctx context.Context, wg *sync.WaitGroup) <-chan change {
+	changes := make(chan change)
+	follow := func(what change, paths ...string) {
+		tell := func() {
+			select {
+			case changes <- what:
+			case <-ctx.Done():
+			}
+		}
+		wg.Go(func() {
+			cfg := watch.Config{Paths: paths, Logger: l.log}
+			if what != changedTrust { // of that only the moment matters
+				// What changed before the watch stood is found by looking
+				// once more when it does.
+				cfg.Armed = tell
+			}
+			err := watch.Run(ctx, cfg, tell)
+			if err != nil {
+				l.log.Error("changes are not seen: restart devproxy to apply them", zap.Strings("files", paths), zap.Error(err))
+			}
+		})
+	}
+	follow(changedConfig, l.source.watched...)
+	follow(changedCA, issuer.Path(l.state))
+	follow(changedTrust, trust.ReceiptsPath(l.state))
+	return changes
+}
+
+func (l *live) apply(c change) {
+	switch c {
+	case changedConfig:
+		l.reload()
+	case changedCA:
+		l.reloadCA()
+	case changedTrust:
+		// Chromium caches verdicts per leaf (clients.md §4): only another
+		// leaf makes it ask again.
+		l.issuer.Forget()
+		l.log.Info("trust changed, leaves are minted anew")
+	}
+}
+
+// reload applies the file. If it has a mistake, all stays as it is.
+func (l *live) reload() {
+	next, err := l.app.loadChecked(l.source, l.state)
+	switch {
+	case errors.Is(err, config.ErrEmpty):
+		l.log.Debug("the file is empty, taken for a save in progress", zap.String("file", l.source.file))
+		return
+	case errors.Is(err, fs.ErrNotExist):
+		l.log.Warn("the file is gone, its routes stay", zap.String("file", l.source.file))
+		return
+	case err != nil:
+		l.reject(err)
+		return
+	}
+	if reflect.DeepEqual(next, l.cfg) {
+		return
+	}
+	if err := l.table.Replace(l.app.backends.routes(next)); err != nil {
+		l.reject(err)
+		return
+	}
+	warnAbout(next, l.log)
+	setLevel(l.level, next.Log.Level)
+	l.access.Store(next.Log.Access)
+	l.needsRestart(next)
+	l.log.Info("routes reloaded", zap.String("file", next.File), zap.Int("routes", len(next.Routes)))
+	l.cfg = next
+}
+
+// reject logs every mistake of a file; the running routes stay.
+func (l *live) reject(err error) {
+	mistakes := config.Errors(err)
+	if len(mistakes) == 0 {
+		l.log.Error("the file was not applied, the running routes stay", zap.String("file", l.source.file), zap.Error(err))
+	}
+	for _, m := range mistakes {
+		l.log.Error("the file was not applied, the running routes stay",
+			zap.String("file", m.File), zap.Int("line", m.Line), zap.String("problem", m.Error()), zap.String("hint", m.Hint))
+	}
+}
+
+// needsRestart names the settings of next that apply at the next start only.
+func (l *live) needsRestart(next *config.Config) {
+	for setting, differs := range map[string]bool{
+		"listen":     !slices.Equal(next.Listen, l.cfg.Listen),
+		"redirect":   !reflect.DeepEqual(next.Redirect, l.cfg.Redirect), // unset is not off
+		"log.format": next.Log.Format != l.cfg.Log.Format,
+	} {
+		if differs {
+			l.log.Warn("this setting changes at the next start of devproxy", zap.String("setting", setting))
+		}
+	}
+	if may, _, err := permitted(l.state, next); err == nil {
+		if missing := may.Missing(next.Domains); len(missing) > 0 {
+			l.log.Warn("the CA was made without these domains", zap.Strings("domains", missing), zap.String("hint", "run "+l.app.command("ca rotate")))
+		}
+	}
+}
+
+// reloadCA follows "ca rotate" and "trust".
+func (l *live) reloadCA() {
+	ca, err := issuer.Load(l.state)
+	if err != nil {
+		l.log.Error("the CA on disk cannot be used, the one in memory stays", zap.Error(err))
+		return
+	}
+	if ca.Root().Equal(l.ca.Root()) {
+		return
+	}
+	l.issuer.Use(ca)
+	l.ca = ca
+	l.log.Info("CA loaded, leaves are minted anew", zap.String("fingerprint", fingerprint(ca.Root())))
+	l.reload() // routes refused before may be within its constraints
+}
+
+// warnAbout logs what works but may surprise.
+func warnAbout(cfg *config.Config, log *zap.Logger) {
+	for _, w := range cfg.Warnings {
+		log.Warn("the file has something to look at", zap.String("file", w.File), zap.Int("line", w.Line), zap.String("problem", w.Error()), zap.String("hint", w.Hint))
+	}
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"devproxy/internal/issuer"
+	"devproxy/internal/proxy"
+)
+
+// drainTime is how long requests may take to finish after Ctrl-C. WebSockets
+// and event streams never finish by themselves; a second Ctrl-C does not wait.
+const drainTime = 5 * time.Second
+
+func (a *app) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve [HOST[/PATH]=TARGET ...]",
+		Short: "Serve the routes (the default command)",
+		Long: `Serve the routes of devproxy.toml and those given as arguments. Changes of the
+file apply at once; arguments win over it. Ctrl-C lets running requests finish
+for a few seconds; a second one does not wait.`,
+		Example: `  devproxy serve
+  devproxy serve shop.localhost=5173 shop.localhost/api=http://127.0.0.1:8000`,
+		Args: func(_ *cobra.Command, args []string) error { return nil }, // each is checked as a route
+		RunE: func(cmd *cobra.Command, args []string) error { return a.serve(cmd.Context(), args) },
+	}
+}
+
+// serve runs until ctx ends. It listens before it does anything that takes
+// time, and nothing in it waits for trust.
+func (a *app) serve(ctx context.Context, args []string) error {
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	src, err := a.newSource(args)
+	if err != nil {
+		return err
+	}
+	cfg, err := a.loadChecked(src, state)
+	if err != nil {
+		return err
+	}
+	level := zap.NewAtomicLevel()
+	setLevel(level, cfg.Log.Level)
+	log := newLogger(a.stderr, cfg.Log, level)
+
+	ca, created, err := issuer.LoadOrCreate(state, cfg.Domains)
+	if err != nil {
+		return a.caError(err)
+	}
+	table, err := proxy.NewTable(a.backends.routes(cfg))
+	if err != nil {
+		return err
+	}
+	iss, err := issuer.New(ca, issuer.Config{Permit: permitCovered(table), Logger: log})
+	if err != nil {
+		return err
+	}
+	access := &atomic.Bool{}
+	access.Store(cfg.Log.Access)
+	server, err := proxy.New(proxy.Config{
+		Table:            table,
+		GetCertificate:   iss.GetCertificate,
+		VerifyConnection: iss.VerifyConnection,
+		AccessLog:        access.Load,
+		Logger:           log,
+	})
+	if err != nil {
+		return err
+	}
+	open, err := listen(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	live := &live{
+		app: a, source: src, state: state, cfg: cfg, ca: ca, log: log, level: level,
+		table: table, issuer: iss, access: access,
+	}
+
+	// Everything started below ends with running, and is waited for.
+	running, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+
+	failed := make(chan error, len(open.https)+len(open.redirect))
+	for _, ln := range open.https {
+		wg.Go(func() { failed <- server.Serve(ln) })
+	}
+	for _, ln := range open.redirect {
+		wg.Go(func() { failed <- server.ServeRedirect(ln, open.port()) })
+	}
+	log.Info("serving", zap.String("file", cfg.File), zap.Int("routes", len(cfg.Routes)), zap.Uint16("port", open.port()))
+	changes := live.watch(running, &wg)
+	wg.Go(func() { a.announce(running, started{state, src, cfg, ca, created, open}) })
+
+	for {
+		select {
+		case change := <-changes:
+			live.apply(change)
+		case err := <-failed:
+			if err != nil {
+				shutdown(server, log)
+				return err
+			}
+		case <-ctx.Done():
+			log.Info("shutting down", zap.Duration("drain", drainTime))
+			shutdown(server, log)
+			return nil
+		}
+	}
+}
+
+// shutdown drains, then closes what is left.
+func shutdown(server *proxy.Proxy, log *zap.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("shutdown was not clean", zap.Error(err))
+	}
+}
+
+// permitCovered asks the table whether a leaf for host is worth minting.
+func permitCovered(table *proxy.Table) func(host string) error {
+	errUnknown := errors.New("no route has this name or a sibling of it")
+	return func(host string) error {
+		if table.Covers(host) {
+			return nil
+		}
+		return errUnknown
+	}
+}

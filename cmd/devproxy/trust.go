@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"devproxy/internal/elevate"
+	"devproxy/internal/issuer"
+	"devproxy/internal/trust"
+)
+
+// trustFlags are what trust and untrust have in common.
+type trustFlags struct {
+	userOnly bool
+	dryRun   bool
+}
+
+func (f *trustFlags) add(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&f.userOnly, "user", false, "only stores that need no privilege (the browsers')")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be changed and change nothing")
+	return cmd
+}
+
+func (a *app) trustCommand() *cobra.Command {
+	var flags trustFlags
+	return flags.add(&cobra.Command{
+		Use:   "trust",
+		Short: "Make the system and the browsers accept devproxy's certificates",
+		Long: `Add devproxy's root certificate to the system's store and to those of Chromium
+and Firefox, read each back, and print what each one says now. A second run
+changes nothing. The steps that need root go through sudo, announced first.
+
+Exit code 0 if every store found trusts the root, 3 if not.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.trust(cmd.Context(), flags) },
+	})
+}
+
+func (a *app) untrustCommand() *cobra.Command {
+	var flags trustFlags
+	return flags.add(&cobra.Command{
+		Use:   "untrust",
+		Short: "Take every root that trust added out of every store again",
+		Long: `Take every root that trust ever added out of the stores it went to, older ones
+too, by the receipts that trust kept, and read each store back. It works when
+the CA is gone, and a second run changes nothing.
+
+Exit code 0 if no store holds one any more, 3 if one could not be taken out.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.untrust(cmd.Context(), flags) },
+	})
+}
+
+func (a *app) trust(ctx context.Context, flags trustFlags) error {
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	stores, err := a.stores(state, flags.userOnly)
+	if err != nil {
+		return err
+	}
+	domains, err := a.domains()
+	if err != nil {
+		return err
+	}
+	if flags.dryRun {
+		return a.trustDryRun(ctx, stores, state)
+	}
+	ca, created, err := issuer.LoadOrCreate(state, domains)
+	if err != nil {
+		return a.caError(err)
+	}
+	if created {
+		a.printf("created a root that signs for %s; nothing else\n", constraintsText(ca.Constraints()))
+	}
+	found, err := stores.Install(ctx, ca.Root(), issuer.RootPath(state))
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return withHint(errTrustIncomplete, "no store that devproxy knows is on this machine; point tools to the file that %s prints", a.command("ca path"))
+	}
+	a.storeTable(found, "trusted", "not trusted")
+	if !allTrusted(found) {
+		return errTrustIncomplete
+	}
+	return nil
+}
+
+// trustDryRun does not even make a CA.
+func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state string) error {
+	_, ca, err := a.loadCA()
+	if err != nil {
+		return err
+	}
+	steps, err := stores.Plan(ctx, ca.Root(), issuer.RootPath(state))
+	if err != nil {
+		return err
+	}
+	a.printSteps(steps)
+	return nil
+}
+
+func (a *app) untrust(ctx context.Context, flags trustFlags) error {
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	stores, err := a.stores(state, flags.userOnly)
+	if err != nil {
+		return err
+	}
+	if flags.dryRun {
+		steps, err := stores.PlanRemove(ctx)
+		if err != nil {
+			return err
+		}
+		a.printSteps(steps)
+		return nil
+	}
+	found, err := stores.Remove(ctx)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		a.printf("nothing to take out: no store was given a root\n")
+		return nil
+	}
+	a.storeTable(found, "still trusted", "removed")
+	if slices.ContainsFunc(found, func(s trust.Status) bool { return s.State != trust.NotTrusted }) {
+		return errTrustIncomplete
+	}
+	return nil
+}
+
+// stores opens the trust stores of this machine and person.
+func (a *app) stores(state string, userOnly bool) (*trust.Machine, error) {
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	return trust.Open(trust.Config{
+		State:      state,
+		Home:       home,
+		ConfigHome: a.configHome(home),
+		DataHome:   a.dataHome(home),
+		Root:       "/",
+		Path:       a.env("PATH"),
+		UserOnly:   userOnly,
+		Elevate:    a.elevate,
+	})
+}
+
+// elevate announces a privileged step and runs it.
+func (a *app) elevate(ctx context.Context, why string, commands []elevate.Command) error {
+	runner := a.elevator()
+	if err := runner.Available(); err != nil {
+		return err
+	}
+	if runner.NeedsSudo() {
+		fmt.Fprintf(a.stderr, "devproxy: root is needed to %s; sudo will run:\n", why)
+		for _, c := range commands {
+			fmt.Fprintf(a.stderr, "    %s\n", c)
+		}
+	}
+	return runner.Run(ctx, commands)
+}
+
+// storeTable prints what each store says, then how to mend those that are not
+// as wanted.
+func (a *app) storeTable(found []trust.Status, trusted, notTrusted string) {
+	rows := make([][]cell, len(found))
+	for i, s := range found {
+		word := cell{"cannot tell", yellow}
+		switch s.State {
+		case trust.Trusted:
+			word = a.ui.mark(true, trusted)
+		case trust.NotTrusted:
+			word = a.ui.mark(false, notTrusted)
+		}
+		rows[i] = []cell{word, {s.Store, ""}, {s.Location, dim}, {s.Detail, ""}}
+	}
+	a.ui.table(rows)
+	for _, s := range found {
+		if s.Fix != "" {
+			a.ui.hint(s.Store + ": " + s.Fix)
+		}
+		for _, c := range s.Commands {
+			fmt.Fprintf(a.stderr, "    %s\n", c)
+		}
+	}
+}
+
+// printSteps prints what would be done, commands as they can be pasted.
+func (a *app) printSteps(steps []trust.Step) {
+	if len(steps) == 0 {
+		a.printf("nothing to do\n")
+	}
+	for _, s := range steps {
+		switch {
+		case s.Command != nil && s.Privileged:
+			a.printf("%s: run as root: %s\n", s.Store, s.Command)
+		case s.Command != nil:
+			a.printf("%s: run: %s\n", s.Store, s.Command)
+		case s.File != "":
+			a.printf("%s: write: %s\n", s.Store, s.File)
+		default:
+			a.printf("%s: %s\n", s.Store, s.Note)
+		}
+	}
+}
+
+// trustStatus asks every store about root; nil if the stores cannot be opened.
+func (a *app) trustStatus(ctx context.Context, state string, root *x509.Certificate) []trust.Status {
+	stores, err := a.stores(state, false)
+	if err != nil {
+		return []trust.Status{{Store: "stores", State: trust.Unknown, Detail: err.Error()}}
+	}
+	return stores.Status(ctx, root)
+}
+
+func allTrusted(found []trust.Status) bool {
+	return !slices.ContainsFunc(found, func(s trust.Status) bool { return s.State != trust.Trusted })
+}
+
+// trustSummary says in a line where the root is trusted and where not.
+func trustSummary(found []trust.Status) string {
+	var yes, no []string
+	for _, s := range found {
+		list := &no
+		if s.State == trust.Trusted {
+			list = &yes
+		}
+		if !slices.Contains(*list, s.Store) {
+			*list = append(*list, s.Store)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return "no trust store found on this machine"
+	case len(no) == 0:
+		return "trusted by " + strings.Join(yes, ", ")
+	case len(yes) == 0:
+		return "not trusted yet by " + strings.Join(no, ", ")
+	default:
+		return "trusted by " + strings.Join(yes, ", ") + "; not by " + strings.Join(no, ", ")
+	}
+}

@@ -1,0 +1,137 @@
+package main
+
+// Rules for everything devproxy says to a person:
+//
+//   - Results go to stdout, everything else to stderr.
+//   - An error is one line, "devproxy: error: …": lower case, no final
+//     period, what was attempted and the thing it failed on.
+//   - A hint is one line, "devproxy: hint: …", and names a command that works
+//     as typed. There is at most one for an error.
+//   - Colour and symbols appear on a terminal only, and not under NO_COLOR.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"devproxy/internal/config"
+)
+
+type ui struct {
+	out, err     io.Writer
+	outTTY       bool
+	color        bool // on out
+	errTTYColour bool
+}
+
+func newUI(env func(string) string, stdout, stderr io.Writer) *ui {
+	plain := env("NO_COLOR") != "" || env("TERM") == "dumb"
+	return &ui{
+		out:          stdout,
+		err:          stderr,
+		outTTY:       isTerminal(stdout),
+		color:        isTerminal(stdout) && !plain,
+		errTTYColour: isTerminal(stderr) && !plain,
+	}
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// report prints an error that ends the program, all of its parts, each with
+// its hint.
+func (u *ui) report(err error) {
+	if mistakes := config.Errors(err); len(mistakes) > 0 {
+		for _, m := range mistakes {
+			u.message("error", red, m.Error())
+			u.hint(m.Hint)
+		}
+		return
+	}
+	u.message("error", red, err.Error())
+	if h, ok := errors.AsType[*hintedError](err); ok {
+		u.hint(h.hint)
+	}
+}
+
+func (u *ui) warn(text string) { u.message("warning", yellow, text) }
+
+// hint prints what to do next; "" prints nothing.
+func (u *ui) hint(text string) {
+	if text != "" {
+		u.message("hint", cyan, text)
+	}
+}
+
+func (u *ui) message(kind string, c color, text string) {
+	fmt.Fprintf(u.err, "devproxy: %s: %s\n", paint(u.errTTYColour, c, kind), text)
+}
+
+// A color is an ANSI SGR parameter.
+type color string
+
+const (
+	bold   color = "1"
+	dim    color = "2"
+	red    color = "31"
+	green  color = "32"
+	yellow color = "33"
+	cyan   color = "36"
+)
+
+func paint(on bool, c color, text string) string {
+	if !on || text == "" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// A cell is one entry of a table.
+type cell struct {
+	text  string
+	color color // "" is plain
+}
+
+// table prints rows in aligned columns, indented by two. The last column is
+// not padded.
+func (u *ui) table(rows [][]cell) {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, c := range row {
+			line.WriteString("  ")
+			line.WriteString(paint(u.color && c.color != "", c.color, c.text))
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)))
+			}
+		}
+		fmt.Fprintln(u.out, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// mark puts a symbol before a word on a terminal.
+func (u *ui) mark(ok bool, word string) cell {
+	c, symbol := red, "✗ "
+	if ok {
+		c, symbol = green, "✓ "
+	}
+	if !u.outTTY {
+		symbol = ""
+	}
+	return cell{symbol + word, c}
+}
