@@ -19,6 +19,13 @@ const maxSize = 1 << 20
 // ReadFile reads and parses the file at path; see Parse. Errors of the file
 // system can be matched (fs.ErrNotExist, fs.ErrPermission).
 func ReadFile(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return nil, &Error{File: path, Message: "this is not a regular file"}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
