@@ -89,8 +89,12 @@ func tooLarge(path string) error {
 
 func readError(path string, err error) error {
 	e := systemError(path, "read", err)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		e.Problem = "there is none yet"
+	case errors.Is(err, fs.ErrPermission):
+		e.Hint = "make it readable for you and nobody else, or make a new CA with ca rotate and trust it"
+		e.Rotate = true
 	}
 	return e
 }

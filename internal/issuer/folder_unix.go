@@ -54,7 +54,7 @@ func checkFolder(dir string) error {
 			pending = append(components(target), pending...)
 			continue
 		case !info.IsDir():
-			return &Error{Path: next, Problem: "is not a folder"}
+			return &Error{Path: next, Problem: "is not a folder", Hint: "move it away, or keep the state folder elsewhere"}
 		case len(pending) == 0:
 			return checkStateFolder(next, info)
 		}
