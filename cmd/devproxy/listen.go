@@ -41,6 +41,8 @@ type listeners struct {
 	https    []net.Listener
 	redirect []net.Listener
 	notes    []string // what a person should know of them, a line each
+
+	missing map[netip.Addr]bool // addresses this machine lacks, which was said
 }
 
 func (l *listeners) close() {
@@ -58,7 +60,7 @@ func addrPort(ln net.Listener) netip.AddrPort {
 
 // listen opens all sockets or none.
 func listen(ctx context.Context, cfg *config.Config, log *zap.Logger) (_ *listeners, err error) {
-	l := &listeners{}
+	l := &listeners{missing: make(map[netip.Addr]bool)}
 	defer func() {
 		if err != nil {
 			l.close()
@@ -66,14 +68,14 @@ func listen(ctx context.Context, cfg *config.Config, log *zap.Logger) (_ *listen
 	}()
 	denied := false
 	if cfg.Listen != nil {
-		l.https, err = bind(ctx, cfg.Listen, log)
+		l.https, err = l.bind(ctx, cfg.Listen, log)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, withHint(err, "listen on a port from 1024 up, or allow low ports: %s", lowPorts)
 		}
 	} else {
-		l.https, err = bind(ctx, loopback(httpsPort), log)
+		l.https, err = l.bind(ctx, loopback(httpsPort), log)
 		if denied = errors.Is(err, fs.ErrPermission); denied {
-			l.https, err = bind(ctx, loopback(httpsPortUnprived), log)
+			l.https, err = l.bind(ctx, loopback(httpsPortUnprived), log)
 		}
 	}
 	if err != nil {
@@ -86,15 +88,18 @@ func listen(ctx context.Context, cfg *config.Config, log *zap.Logger) (_ *listen
 	}
 
 	if cfg.Redirect != nil {
-		l.redirect, err = bind(ctx, cfg.Redirect, log)
+		l.redirect, err = l.bind(ctx, cfg.Redirect, log)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, withHint(err, "allow low ports: %s; or turn the redirect off: redirect = []", lowPorts)
+		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, withHint(err, "stop it, choose another port, or turn the redirect off: redirect = []")
 		}
 		return l, err
 	}
 	// Nobody asked for the redirect by name: without it devproxy still works.
 	var redirectErr error
-	l.redirect, redirectErr = bind(ctx, loopback(httpPort), log)
+	l.redirect, redirectErr = l.bind(ctx, loopback(httpPort), log)
 	switch {
 	case denied:
 		l.notes = append(l.notes, fmt.Sprintf("ports 443 and 80 are not allowed here, so URLs carry :%d and http is not redirected; to get both: %s", l.port(), lowPorts))
@@ -108,7 +113,7 @@ func listen(ctx context.Context, cfg *config.Config, log *zap.Logger) (_ *listen
 
 // bind listens on every address. An address of a family this machine does not
 // have is left out with a warning, as long as another remains.
-func bind(ctx context.Context, addrs []netip.AddrPort, log *zap.Logger) (_ []net.Listener, err error) {
+func (l *listeners) bind(ctx context.Context, addrs []netip.AddrPort, log *zap.Logger) (_ []net.Listener, err error) {
 	var open []net.Listener
 	defer func() {
 		if err != nil {
@@ -131,7 +136,10 @@ func bind(ctx context.Context, addrs []netip.AddrPort, log *zap.Logger) (_ []net
 			return nil, inUse(addr)
 		case network == "tcp6" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)):
 			missing = fmt.Errorf("listen on %s: %w", addr, err)
-			log.Warn("this machine has no such IPv6 address; going on without it", zap.Stringer("address", addr))
+			if !l.missing[addr.Addr()] { // once for all ports
+				log.Warn("this machine has no such IPv6 address; going on without it", zap.Stringer("address", addr))
+			}
+			l.missing[addr.Addr()] = true
 		default:
 			return nil, fmt.Errorf("listen on %s: %w", addr, errno(err))
 		}

@@ -86,7 +86,7 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 	if len(found) == 0 {
 		return withHint(errTrustIncomplete, "no store that devproxy knows is on this machine; point tools to the file that %s prints", a.command("ca path"))
 	}
-	a.storeTable(found, "trusted", "not trusted")
+	a.storeTable(found, trust.Trusted, "trusted", "not trusted")
 	if !allTrusted(found) {
 		return errTrustIncomplete
 	}
@@ -132,7 +132,7 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 		a.printf("nothing to take out: no store was given a root\n")
 		return nil
 	}
-	a.storeTable(found, "still trusted", "removed")
+	a.storeTable(found, trust.NotTrusted, "still trusted", "removed")
 	if slices.ContainsFunc(found, func(s trust.Status) bool { return s.State != trust.NotTrusted }) {
 		return errTrustIncomplete
 	}
@@ -174,15 +174,15 @@ func (a *app) elevate(ctx context.Context, why string, commands []elevate.Comman
 
 // storeTable prints what each store says, then how to mend those that are not
 // as wanted.
-func (a *app) storeTable(found []trust.Status, trusted, notTrusted string) {
+func (a *app) storeTable(found []trust.Status, wanted trust.State, trusted, notTrusted string) {
 	rows := make([][]cell, len(found))
 	for i, s := range found {
 		word := cell{"cannot tell", yellow}
 		switch s.State {
 		case trust.Trusted:
-			word = a.ui.mark(true, trusted)
+			word = a.ui.mark(wanted == trust.Trusted, trusted)
 		case trust.NotTrusted:
-			word = a.ui.mark(false, notTrusted)
+			word = a.ui.mark(wanted == trust.NotTrusted, notTrusted)
 		}
 		rows[i] = []cell{word, {s.Store, ""}, {s.Location, dim}, {s.Detail, ""}}
 	}
@@ -216,11 +216,12 @@ func (a *app) printSteps(steps []trust.Step) {
 	}
 }
 
-// trustStatus asks every store about root; nil if the stores cannot be opened.
+// trustStatus asks every store about root. Stores that cannot be opened are
+// one that cannot tell.
 func (a *app) trustStatus(ctx context.Context, state string, root *x509.Certificate) []trust.Status {
 	stores, err := a.stores(state, false)
 	if err != nil {
-		return []trust.Status{{Store: "stores", State: trust.Unknown, Detail: err.Error()}}
+		return []trust.Status{{Store: "any store", State: trust.Unknown, Detail: err.Error()}}
 	}
 	return stores.Status(ctx, root)
 }
