@@ -24,7 +24,7 @@ type receipt struct {
 	Name        string    `json:"name"`              // file name without extension, or nickname
 	Fingerprint string    `json:"fingerprint"`       // SHA-256 of the DER, in hex
 	Time        time.Time `json:"time"`              // when the change began
-	Verified    time.Time `json:"verified,omitzero"` // when the store was first seen to trust the root
+	Verified    time.Time `json:"verified,omitzero"` // when the store was seen to trust the root after that
 }
 
 // sum returns the fingerprint of a receipt that check has passed.
@@ -169,13 +169,24 @@ func (r receipts) aside() []string {
 }
 
 // add records that n is about to happen, and writes nothing if that is known.
+// A receipt whose root was taken out behind our back waits for confirm again,
+// so that whoever watches the file sees this change, too.
 func (r receipts) add(n receipt) error {
 	all, err := r.load()
-	if err != nil || slices.ContainsFunc(all, n.same) {
+	if err != nil {
 		return err
 	}
-	n.Time = now()
-	return r.save(append(all, n))
+	i := slices.IndexFunc(all, n.same)
+	switch {
+	case i < 0:
+		n.Time = now()
+		all = append(all, n)
+	case all[i].Verified.IsZero():
+		return nil
+	default:
+		all[i].Verified = time.Time{}
+	}
+	return r.save(all)
 }
 
 // confirm records that n has happened, and writes nothing if that is known.
