@@ -33,6 +33,7 @@ type live struct {
 	app    *app
 	source *source
 	state  string
+	start  *config.Config // what it was started with
 	cfg    *config.Config // what runs now
 	ca     *issuer.CA
 	log    *zap.Logger
@@ -130,9 +131,9 @@ func (l *live) reject(err error) {
 // needsRestart names the settings of next that apply at the next start only.
 func (l *live) needsRestart(next *config.Config) {
 	for setting, differs := range map[string]bool{
-		"listen":     !slices.Equal(next.Listen, l.cfg.Listen),
-		"redirect":   !reflect.DeepEqual(next.Redirect, l.cfg.Redirect), // unset is not off
-		"log.format": next.Log.Format != l.cfg.Log.Format,
+		"listen":     !slices.Equal(next.Listen, l.start.Listen),
+		"redirect":   !reflect.DeepEqual(next.Redirect, l.start.Redirect), // unset is not off
+		"log.format": next.Log.Format != l.start.Log.Format,
 	} {
 		if differs {
 			l.log.Warn("this setting changes at the next start of devproxy", zap.String("setting", setting))

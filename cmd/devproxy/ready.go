@@ -176,8 +176,11 @@ func reachable(addr netip.AddrPort) netip.AddrPort {
 }
 
 // routeURL returns what to type into a browser, with the port unless it is
-// the scheme's own.
+// the scheme's own; for a wildcard, which is no URL, the key of the route.
 func routeURL(r config.Route, port uint16) string {
+	if strings.HasPrefix(r.Host, "*.") {
+		return r.Key()
+	}
 	host := hostname.Display(r.Host)
 	if port != httpsPort {
 		host = net.JoinHostPort(host, strconv.Itoa(int(port)))

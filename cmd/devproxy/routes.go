@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ type routeReport struct {
 	Host    string `json:"host"`
 	Path    string `json:"path"`
 	Backend string `json:"backend"`
-	URL     string `json:"url,omitempty"` // only if it answered a moment ago
+	URL     string `json:"url,omitempty"` // only if it answered a moment ago, and never for a wildcard
 	Serving bool   `json:"serving"`
 	Up      bool   `json:"up"` // the backend takes connections
 }
@@ -70,7 +71,7 @@ func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
 				Serving: f.servedErr == nil,
 				Up:      f.backendErr == nil,
 			}
-			if r.Serving {
+			if r.Serving && !strings.HasPrefix(r.Host, "*.") {
 				r.URL = f.url
 			}
 			report.Routes = append(report.Routes, r)

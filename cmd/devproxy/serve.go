@@ -80,7 +80,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	live := &live{
-		app: a, source: src, state: state, cfg: cfg, ca: ca, log: log, level: level,
+		app: a, source: src, state: state, start: cfg, cfg: cfg, ca: ca, log: log, level: level,
 		table: table, issuer: iss, access: access,
 	}
 
