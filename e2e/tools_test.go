@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// packages names the Debian package of each program the tests use. tools.sh
+// installs them.
+var packages = map[string]string{
+	"certutil":         "libnss3-tools",
+	"chromium":         "chromium",
+	"curl":             "curl",
+	"firefox-esr":      "firefox-esr",
+	"gnutls-cli":       "gnutls-bin",
+	"java":             "default-jre-headless",
+	"keytool":          "default-jre-headless",
+	"node":             "nodejs",
+	"openssl":          "openssl",
+	"uwsgi":            "uwsgi-core",
+	"/usr/bin/python3": "python3",
+}
+
+// tool returns the path of a program. Where it is missing the test is
+// skipped; under CI it fails.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, name+" is not installed (Debian: apt-get install "+packages[name]+")")
+	}
+	return path
+}
+
+// python returns Debian's Python, once it can import modules: another one on
+// PATH does not see Debian's packages.
+func python(t *testing.T, modules ...string) string {
+	t.Helper()
+	path := tool(t, "/usr/bin/python3")
+	for _, module := range modules {
+		if err := exec.Command(path, "-c", "import "+module).Run(); err != nil {
+			missing(t, "python3 cannot import "+module+" (Debian: apt-get install python3-"+module+")")
+		}
+	}
+	return path
+}
+
+// example returns the path of a file under examples/.
+func example(t *testing.T, path string) string {
+	t.Helper()
+	path = "../examples/" + path
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
