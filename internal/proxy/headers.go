@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// setForwarded tells the backend how the client reached us: its address, and
+// the scheme, host and port of the URL. It trusts nobody in front of us, so
+// what came in under these names has been dropped before.
+func setForwarded(out http.Header, r *http.Request, local netip.AddrPort) {
+	if client, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		client, _, _ = strings.Cut(client, "%") // a zone means nothing elsewhere
+		out.Set("X-Forwarded-For", client)
+	}
+	out.Set("X-Forwarded-Proto", "https")
+	out.Set("X-Forwarded-Host", r.Host)
+	if local.IsValid() {
+		out.Set("X-Forwarded-Port", strconv.Itoa(int(local.Port())))
+	}
+}
+
+// dropForged removes every header that a backend could take for one a proxy
+// in front of it has set.
+func dropForged(h http.Header) {
+	for name := range h {
+		if forgeable(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// forgeable reports whether a backend may read the header name as Forwarded,
+// X-Real-IP or one of X-Forwarded-*. WSGI, CGI and PHP hand headers to the app
+// as variables, where case is gone and "-", "_" and other punctuation are one.
+func forgeable(name string) bool {
+	const prefix = "x-forwarded"
+	switch {
+	case len(name) < len("forwarded"):
+		return false
+	case foldsTo(name, "forwarded"), foldsTo(name, "x-real-ip"):
+		return true
+	case len(name) < len(prefix) || !foldsTo(name[:len(prefix)], prefix):
+		return false
+	}
+	return len(name) == len(prefix) || !alphanumeric(name[len(prefix)])
+}
+
+// foldsTo reports whether name is want, in lower case with hyphens, but for
+// case and for what stands where want has a hyphen.
+func foldsTo(name, want string) bool {
+	if len(name) != len(want) {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case !alphanumeric(c):
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func alphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+// stripResponse removes the response headers that speak about the backend's
+// connection and would be wrong, and remembered, for ours:
+// Strict-Transport-Security outlives devproxy in the browser and takes the
+// host's other ports along; Alt-Svc would send the browser past the proxy.
+func stripResponse(h http.Header) {
+	h.Del("Strict-Transport-Security")
+	h.Del("Alt-Svc")
+}
+
+// dropH2C takes back an upgrade to cleartext HTTP/2. It is obsolete (RFC 9113,
+// section 3.1), and the requests in it would pass by the routes and the
+// headers set here.
+func dropH2C(h http.Header) {
+	for token := range strings.SplitSeq(h.Get("Upgrade"), ",") {
+		if token, _, _ = strings.Cut(token, "/"); strings.EqualFold(strings.TrimSpace(token), "h2c") {
+			h.Del("Upgrade")
+			h.Del("Connection")
+			break
+		}
+	}
+	h.Del("Http2-Settings")
+}

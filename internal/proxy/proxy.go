@@ -1,0 +1,167 @@
+// Package proxy is devproxy's data path. It accepts TLS connections, finds the
+// route for each request in a Table, and has the route's backend answer.
+//
+// Everything a request needs is decided from one snapshot of the table, so
+// that the table may be replaced at any time: no request is dropped and no
+// connection closed. Connections to backends are pooled by target and do not
+// belong to a table.
+//
+// The package knows nothing of where certificates come from (it is given a
+// function), of the configuration file, or of trust. A request is walked
+// through serve, in this file; forward.go continues it towards a backend.
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Config says how a Proxy works. It is not used after New has returned.
+type Config struct {
+	// Table routes the requests. Required; replacing its routes takes effect
+	// with the next request.
+	Table *Table
+
+	// GetCertificate returns the certificate for a handshake, as
+	// tls.Config.GetCertificate does. Required; called concurrently.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// VerifyConnection has the last word on every handshake, resumed ones
+	// included, as tls.Config.VerifyConnection does. Nil: nothing more is
+	// checked. Called concurrently.
+	VerifyConnection func(tls.ConnectionState) error
+
+	// AccessLog reports whether requests are logged, one line each. It is
+	// asked once per request, concurrently. Nil: they are not.
+	AccessLog func() bool
+
+	// Logger receives the log; nil: there is none. Access lines have the name
+	// "access", all others "proxy".
+	Logger *zap.Logger
+}
+
+// A Proxy serves the routes of a table. Make one with New, give it listeners
+// with Serve and ServeRedirect, and end it with Shutdown.
+type Proxy struct {
+	table     *Table
+	accessLog func() bool
+	log       *zap.Logger
+	access    *zap.Logger
+	pages     *pages
+
+	transport *http.Transport
+	forwarder *httputil.ReverseProxy
+
+	https    *http.Server
+	redirect *http.Server
+	cancel   context.CancelFunc // ends every request and upgraded connection
+
+	requests atomic.Int64 // being answered
+	upgrades atomic.Int64 // upgraded connections that are open
+}
+
+// New returns a proxy that does not listen yet.
+func New(cfg Config) (*Proxy, error) {
+	switch {
+	case cfg.Table == nil:
+		return nil, errors.New("proxy needs a table")
+	case cfg.GetCertificate == nil:
+		return nil, errors.New("proxy needs certificates")
+	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, err
+	}
+	logger := cmp.Or(cfg.Logger, zap.NewNop())
+	p := &Proxy{
+		table:     cfg.Table,
+		accessLog: cfg.AccessLog,
+		log:       logger.Named("proxy"),
+		access:    logger.Named("access"),
+		pages:     pages,
+		transport: newTransport(),
+	}
+	if p.accessLog == nil {
+		p.accessLog = func() bool { return false }
+	}
+	p.forwarder = newForwarder(p.transport, p.log)
+	p.newServers(cfg)
+	return p, nil
+}
+
+// An exchange is one request on its way through the proxy. It stands in for
+// the request's ResponseWriter (see response.go), so that whoever is handed
+// the writer, net/http's reverse proxy too, also carries what we know.
+type exchange struct {
+	http.ResponseWriter
+	proxy *Proxy
+
+	host  string         // of the request, in normal form
+	path  string         // of the request, as it came over the wire
+	local netip.AddrPort // what the client connected to
+	route *Route         // nil until one is found
+
+	began     time.Time    // zero: not logged
+	status    int          // 0: no response yet
+	bytes     atomic.Int64 // of the response's body, or sent after an upgrade
+	upgraded  bool
+	forwarded bool         // to a backend's URL
+	body      *requestBody // the one being sent to the backend, if any
+	writeErr  error        // the first failure to write to the client
+	finished  bool         // the request was not abandoned by a panic
+}
+
+// serve answers a request that came over TLS.
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
+	p.requests.Add(1)
+	x := &exchange{ResponseWriter: w, proxy: p, local: localAddr(r)}
+	if p.accessLog() {
+		x.began = time.Now()
+	}
+	defer x.end(r)
+
+	routes := p.table.current.Load()
+	var err error
+	if x.path, err = requestPath(r); err != nil {
+		p.refuse(x, r, err)
+	} else if x.host, err = routes.normalHost(r.Host); err != nil {
+		p.refuse(x, r, err)
+	} else if r.Method == http.MethodConnect {
+		p.refuseConnect(x, r)
+	} else if !directed(r.TLS, x.local, x.host) {
+		p.misdirected(x, r)
+	} else if x.route = routes.lookup(x.host, x.path); x.route == nil {
+		p.notFound(x, r, routes)
+	} else if h := x.route.Backend.Handler; h != nil {
+		h.ServeHTTP(x, r)
+	} else {
+		p.forward(x, r)
+	}
+	x.finished = true
+}
+
+// end runs when the request is over, also when it is abandoned by a panic:
+// http.ErrAbortHandler is how net/http is told to break off a response.
+func (x *exchange) end(r *http.Request) {
+	p := x.proxy
+	if x.upgraded {
+		p.upgrades.Add(-1)
+	} else {
+		p.requests.Add(-1)
+	}
+	if !x.finished {
+		x.brokenOff(r)
+	}
+	if !x.began.IsZero() {
+		x.logAccess(r)
+	}
+}

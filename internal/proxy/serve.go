@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	// headerTimeout bounds a TLS handshake, and from its first byte the head
+	// of an HTTP/1.1 request. Nothing else that clients do has a time limit.
+	headerTimeout = 10 * time.Second
+
+	// keepAlive is how long a connection may stay without a request, longer
+	// than browsers keep theirs: they should be the ones to close.
+	keepAlive = 10 * time.Minute
+
+	// maxHeader is far beyond the cookies of all the apps that ever ran on
+	// localhost and share its jar.
+	maxHeader = 256 << 10
+
+	// maxStreams is the number of requests at once on an HTTP/2 connection.
+	// Browsers stop at a few hundred. net/http closes a connection that has
+	// four times as many waiting for a handler, so the number also decides how
+	// many requests a page may cancel in a burst.
+	maxStreams = 1500
+
+	// quietTime is how long there has to be no request before a shutdown
+	// closes the connections that browsers hold open.
+	quietTime = 200 * time.Millisecond
+
+	// closeTime is how long a shutdown waits, at the end, for what it has cancelled.
+	closeTime = time.Second
+)
+
+// newServers sets up the two servers and the context of all their requests.
+func (p *Proxy) newServers(cfg Config) {
+	base, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	errorLog := log.New(serverLog{p.log}, "", 0)
+	p.https = &http.Server{
+		Handler: http.HandlerFunc(p.serve),
+		TLSConfig: &tls.Config{
+			MinVersion:       tls.VersionTLS12,
+			GetCertificate:   cfg.GetCertificate,
+			VerifyConnection: cfg.VerifyConnection,
+		},
+		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default: were
+		// it offered, browsers would use it.
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the backend's to answer
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  keepAlive,
+		MaxHeaderBytes:               maxHeader,
+		ErrorLog:                     errorLog,
+		BaseContext:                  func(net.Listener) context.Context { return base },
+	}
+	p.redirect = &http.Server{
+		Handler:                      http.HandlerFunc(p.serveRedirect),
+		BaseContext:                  redirectContext,
+		DisableGeneralOptionsHandler: true,
+		ReadTimeout:                  headerTimeout,
+		WriteTimeout:                 headerTimeout,
+		MaxHeaderBytes:               maxHeader,
+		ErrorLog:                     errorLog,
+	}
+}
+
+// Serve accepts connections on ln and speaks TLS on them. It may be called
+// for several listeners, each from its own goroutine. It closes ln, and
+// returns nil after Shutdown, else why it cannot go on accepting.
+func (p *Proxy) Serve(ln net.Listener) error {
+	return unlessClosed(p.https.ServeTLS(ln, "", ""))
+}
+
+func unlessClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown ends the proxy. Listeners are closed at once and requests in
+// progress are waited for, until ctx ends at the latest. Then upgraded
+// connections, which do not end by themselves, and the requests that are left
+// are broken off. It returns ctx's error if there were such requests.
+func (p *Proxy) Shutdown(ctx context.Context) error {
+	err := p.drain(ctx)
+	p.cancel()
+	p.https.Close()
+	p.redirect.Close()
+	p.settle()
+	p.transport.CloseIdleConnections()
+	return err
+}
+
+// drain returns when no requests are left: net/http says so, or there has
+// been none for quietTime. net/http alone would wait 5 seconds for each
+// connection that a browser has opened in case it might need it.
+func (p *Proxy) drain(ctx context.Context) error {
+	servers, cancel := context.WithCancel(ctx)
+	var closing sync.WaitGroup
+	closing.Go(func() { p.https.Shutdown(servers) })
+	closing.Go(func() { p.redirect.Shutdown(servers) })
+	drained := make(chan struct{})
+	go func() { closing.Wait(); close(drained) }()
+	defer func() { cancel(); <-drained }()
+
+	const steps = 4
+	tick := time.NewTicker(quietTime / steps)
+	defer tick.Stop()
+	for quiet := 0; quiet < steps; {
+		select {
+		case <-drained:
+			return ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if quiet++; p.requests.Load() > 0 {
+				quiet = 0
+			}
+		}
+	}
+	return nil
+}
+
+// settle waits until everything that was cancelled has returned.
+func (p *Proxy) settle() {
+	for deadline := time.Now().Add(closeTime); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if p.requests.Load() == 0 && p.upgrades.Load() == 0 {
+			return
+		}
+	}
+}
+
+// A serverLog takes the lines that net/http's servers write and logs them.
+type serverLog struct{ log *zap.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := zapcore.WarnLevel
+	switch {
+	case bytes.HasPrefix(line, []byte("http: panic serving")):
+		level = zapcore.ErrorLevel
+	case bytes.HasPrefix(line, []byte("http: TLS handshake error")), bytes.HasPrefix(line, []byte("http2: ")):
+		// Clients that leave, scan, or do not trust the root.
+		level = zapcore.DebugLevel
+	}
+	if entry := l.log.Check(level, "http server"); entry != nil {
+		entry.Write(zap.ByteString("detail", bytes.TrimSpace(line)))
+	}
+	return len(line), nil
+}

@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"devproxy/internal/hostname"
+)
+
+// A Route says which backend answers for a host and a path.
+type Route struct {
+	// Host is a normalised name (hostname.Normalize), or "*." and one. The
+	// wildcard stands for one or more labels: it matches names of any depth
+	// below its base, but not the base.
+	Host string
+
+	// Path is "/" for the whole host, or an absolute path without a final
+	// slash, in the escaped form in which it appears on the wire. It matches
+	// itself and what lies below it: "/api" matches "/api/users", not "/apis".
+	Path string
+
+	Backend Backend
+}
+
+// A Backend answers requests: a server at a URL, or a handler in this
+// process. Exactly one of URL and Handler is set.
+type Backend struct {
+	// URL is "http://host:port". A host of "localhost" means both loopback
+	// addresses, 127.0.0.1 and ::1.
+	URL *url.URL
+
+	// Handler is called from many goroutines at once. It sees the request as
+	// the client sent it, with the TLS state of the client's connection.
+	Handler http.Handler
+
+	// Name is how logs and pages call the backend, such as its target as the
+	// configuration has it.
+	Name string
+}
+
+// A Table decides which route answers a request. All methods may be called
+// at any time from any goroutine; a request is decided by the routes in force
+// when it begins.
+type Table struct {
+	current atomic.Pointer[snapshot]
+}
+
+// NewTable returns a table of the given routes; none is fine too. It fails as
+// Replace does.
+func NewTable(routes []Route) (*Table, error) {
+	t := new(Table)
+	if err := t.Replace(routes); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Replace puts routes in the place of all routes so far, in one step. On an
+// error, which names a route that is malformed or there twice, the table
+// stays as it is. The slice may be reused afterwards; URLs and handlers may
+// not be changed any more.
+func (t *Table) Replace(routes []Route) error {
+	s, err := newSnapshot(routes)
+	if err != nil {
+		return err
+	}
+	t.current.Store(s)
+	return nil
+}
+
+// Covers reports whether host, a normalised name, is routed or is one that a
+// person may well type by mistake: a name under the parent domain of a routed
+// host, or the base of a wildcard. Such names deserve a certificate, so that
+// they can be told which routes exist.
+func (t *Table) Covers(host string) bool {
+	s := t.current.Load()
+	if s.host(host) != nil || s.wildcard[host] != nil {
+		return true
+	}
+	for parent := hostname.Parent(host); parent != ""; parent = hostname.Parent(parent) {
+		if _, ok := s.parents[parent]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// A snapshot is the table at one moment. Nothing reachable from it changes
+// after newSnapshot has returned it.
+type snapshot struct {
+	routes   []*Route               // in the order given
+	exact    map[string]*hostRoutes // by name
+	wildcard map[string]*hostRoutes // by the base, without "*."
+	parents  map[string]struct{}    // parent domains of all hosts
+}
+
+// hostRoutes holds the routes of one host.
+type hostRoutes struct {
+	root    *Route            // the route of path "/", if any
+	paths   map[string]*Route // the others, by path
+	longest int               // bytes of the longest key of paths
+}
+
+func newSnapshot(routes []Route) (*snapshot, error) {
+	s := &snapshot{
+		routes:   make([]*Route, 0, len(routes)),
+		exact:    make(map[string]*hostRoutes),
+		wildcard: make(map[string]*hostRoutes),
+		parents:  make(map[string]struct{}),
+	}
+	for _, r := range routes {
+		if err := s.add(&r); err != nil {
+			return nil, fmt.Errorf("route %q: %w", r.label(), err)
+		}
+	}
+	return s, nil
+}
+
+func (s *snapshot) add(r *Route) error {
+	if err := r.Backend.check(); err != nil {
+		return err
+	}
+	base, wild := strings.CutPrefix(r.Host, "*.")
+	if normal, err := hostname.Normalize(base); err != nil {
+		return err
+	} else if normal != base {
+		return fmt.Errorf("host is not normalised, should be %q", normal)
+	}
+	hosts := s.exact
+	if wild {
+		hosts = s.wildcard
+	}
+	h := hosts[base]
+	if h == nil {
+		h = &hostRoutes{paths: make(map[string]*Route)}
+		hosts[base] = h
+	}
+	if err := h.add(r); err != nil {
+		return err
+	}
+	if parent := hostname.Parent(r.Host); parent != "" {
+		s.parents[parent] = struct{}{}
+	}
+	s.routes = append(s.routes, r)
+	return nil
+}
+
+func (h *hostRoutes) add(r *Route) error {
+	switch {
+	case r.Path == "/" && h.root != nil || h.paths[r.Path] != nil:
+		return errors.New("two routes have this host and path")
+	case r.Path == "/":
+		h.root = r
+	case !strings.HasPrefix(r.Path, "/") || strings.HasSuffix(r.Path, "/"):
+		return fmt.Errorf("path %q must begin with a slash and not end with one", r.Path)
+	default:
+		h.paths[r.Path] = r
+		h.longest = max(h.longest, len(r.Path))
+	}
+	return nil
+}
+
+func (b Backend) check() error {
+	switch {
+	case (b.URL == nil) == (b.Handler == nil):
+		return errors.New("a backend needs either a URL or a handler")
+	case b.Handler != nil:
+		return nil
+	case b.URL.Scheme != "http":
+		return fmt.Errorf("backend scheme %q is not supported", b.URL.Scheme)
+	case b.URL.Hostname() == "":
+		return fmt.Errorf("backend %q has no host", b.URL.Redacted())
+	}
+	if port, err := strconv.ParseUint(b.URL.Port(), 10, 16); err != nil || port == 0 {
+		return fmt.Errorf("backend %q has no usable port", b.URL.Redacted())
+	}
+	return nil
+}
+
+// host returns the routes of a normalised name, or nil. The cost depends on
+// the labels of the name only: longer wildcards are simply asked first.
+func (s *snapshot) host(name string) *hostRoutes {
+	if h := s.exact[name]; h != nil {
+		return h
+	}
+	for base := hostname.Parent(name); base != ""; base = hostname.Parent(base) {
+		if h := s.wildcard[base]; h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+// lookup returns the route for a normalised name and an escaped path, or nil.
+// It does not allocate.
+func (s *snapshot) lookup(name, path string) *Route {
+	h := s.host(name)
+	if h == nil {
+		return nil
+	}
+	return h.route(path)
+}
+
+// route tries the prefixes of path that end at a segment, longest first. The
+// length of the longest known path bounds the work, whatever clients send.
+func (h *hostRoutes) route(path string) *Route {
+	end := len(path)
+	if end > h.longest {
+		end = strings.LastIndexByte(path[:h.longest+1], '/')
+	}
+	for end > 0 {
+		if r := h.paths[path[:end]]; r != nil {
+			return r
+		}
+		end = strings.LastIndexByte(path[:end], '/')
+	}
+	return h.root
+}
+
+// label returns the host and path as a person writes them.
+func (r *Route) label() string {
+	if r.Path == "/" {
+		return hostname.Display(r.Host)
+	}
+	return hostname.Display(r.Host) + r.Path
+}
