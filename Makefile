@@ -1,0 +1,54 @@
+# Every target works on its own; "make test" is what CI runs.
+
+GO          ?= go
+PREFIX      ?= $(HOME)/.local
+FUZZTIME    ?= 5s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The race detector needs a C compiler; without one the tests run without it,
+# but not under CI.
+HAVE_CC := $(shell command -v $${CC:-gcc} 2>/dev/null)
+RACE    := $(if $(HAVE_CC)$(filter true,$(CI)),-race)
+
+.PHONY: run build install test tools lint unit fuzz e2e soak
+
+run: ## serve the routes of devproxy.toml
+	$(GO) run ./cmd/devproxy
+
+build: ## bin/devproxy, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/devproxy ./cmd/devproxy
+
+install: build ## $(PREFIX)/bin/devproxy
+	install -d $(PREFIX)/bin
+	install -m 0755 bin/devproxy $(PREFIX)/bin/devproxy
+
+test: tools lint unit fuzz e2e ## everything, within 15 minutes
+
+tools: ## programs the tests use: installed under CI=true, else listed
+	sh e2e/tools.sh
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	for os in linux darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+	cd e2e && $(GO) vet ./...
+	$(GO) mod tidy -diff
+	cd e2e && $(GO) mod tidy -diff
+	$(GO) run $(STATICCHECK) ./...
+	cd e2e && $(GO) run $(STATICCHECK) ./...
+
+unit:
+	$(GO) test $(RACE) -shuffle=on ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rlE --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u | while read -r dir; do \
+		grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | sed 's/^func //' | while read -r name; do \
+			echo "fuzz $$dir $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "./$$dir" </dev/null || exit 1; \
+		done || exit 1; \
+	done
+
+e2e: tools ## real browsers, clients and backends, in a sandbox
+	cd e2e && $(GO) test -count=1 -timeout 12m ./...
+
+soak: tools ## the same with many more rounds
+	cd e2e && DEVPROXY_SOAK=1 $(GO) test -count=1 -timeout 60m ./...
