@@ -72,7 +72,12 @@ func TestTargetIsUnchanged(t *testing.T) {
 			t.Errorf("h2: got %q, want %q", got, want)
 		}
 	}
-	res := f.raw(t, "app.localhost", "GET http://app.localhost/abs%2F?x HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
+	// The one exception: net/url would make an absolute-form target of it.
+	res := f.raw(t, "app.localhost", "GET //a\"b HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
+	if got, _, _ := strings.Cut(readAll(t, res.Body), "\n"); got != "GET //a%22b HTTP/1.1" {
+		t.Errorf("two slashes and a quote: got %q", got)
+	}
+	res = f.raw(t, "app.localhost", "GET http://app.localhost/abs%2F?x HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
 	if got, _, _ := strings.Cut(readAll(t, res.Body), "\n"); got != "GET /abs%2F?x HTTP/1.1" {
 		t.Errorf("absolute form: got %q", got)
 	}

@@ -3,7 +3,7 @@ package proxy
 import (
 	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"html/template"
@@ -22,8 +22,11 @@ const (
 	shownPath = 200
 )
 
-//go:embed pages
-var pageFiles embed.FS
+//go:embed pages/page.html
+var pageText string
+
+//go:embed pages/style.css
+var styleText string
 
 // pages writes devproxy's own answers: a page for browsers, one line of text
 // for all others.
@@ -50,25 +53,16 @@ type fact struct{ Label, Value string }
 // A link is a route and its URL, "" for a wildcard, which has none.
 type link struct{ Text, URL, Backend string }
 
-func newPages() (*pages, error) {
-	tmpl, err := template.ParseFS(pageFiles, "pages/page.html")
-	if err != nil {
-		return nil, err
-	}
-	style, err := pageFiles.ReadFile("pages/style.css")
-	if err != nil {
-		return nil, err
-	}
+func newPages() *pages {
+	tmpl := template.Must(template.New("page").Parse(pageText))
 	// The style sheet goes into the page; its hash is all the policy allows.
-	if _, err := tmpl.New("style").Parse(string(style)); err != nil {
-		return nil, err
-	}
-	hash := sha256.Sum256(style)
+	template.Must(tmpl.New("style").Parse(styleText))
+	hash := sha256.Sum256([]byte(styleText))
 	// Without frame-ancestors: an app that shows another route in a frame
 	// should show this page, too, when that route is broken.
 	policy := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-" +
 		base64.StdEncoding.EncodeToString(hash[:]) + "'"
-	return &pages{tmpl, policy}, nil
+	return &pages{tmpl, policy}
 }
 
 func (p *pages) write(w http.ResponseWriter, r *http.Request, pg page) {

@@ -77,17 +77,13 @@ func New(cfg Config) (*Proxy, error) {
 	case cfg.GetCertificate == nil:
 		return nil, errors.New("proxy needs certificates")
 	}
-	pages, err := newPages()
-	if err != nil {
-		return nil, err
-	}
 	logger := cmp.Or(cfg.Logger, zap.NewNop())
 	p := &Proxy{
 		table:     cfg.Table,
 		accessLog: cfg.AccessLog,
 		log:       logger.Named("proxy"),
 		access:    logger.Named("access"),
-		pages:     pages,
+		pages:     newPages(),
 		transport: newTransport(),
 	}
 	if p.accessLog == nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -149,7 +150,7 @@ func TestShutdownDrains(t *testing.T) {
 
 // When its time is over, a shutdown breaks streams off.
 func TestShutdownGivesUp(t *testing.T) {
-	ended := make(chan bool, 2)
+	ended := make(chan bool, 3)
 	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
@@ -159,16 +160,49 @@ func TestShutdownGivesUp(t *testing.T) {
 	for _, protocol := range []string{"h1", "h2"} {
 		streams = append(streams, do(t, f.client(t, protocol), newRequest(t, "GET", f.url("app.localhost", "/"), nil)))
 	}
+	busy := f.connectH2(t, "app.localhost")
+	busy.request(1, true, ":method", "GET", ":scheme", "https", ":authority", "app.localhost", ":path", "/")
+	eventually(t, "the third request", func() bool { return f.requests.Load() == 3 })
+	closed := make(chan bool, 1)
+	go func() {
+		for {
+			if _, err := busy.ReadFrame(); err != nil {
+				closed <- true
+				return
+			}
+		}
+	}()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := f.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Shutdown: got %v, want that time ran out", err)
 	}
+	if n := f.requests.Load(); n != 0 {
+		t.Errorf("Shutdown has left %d requests behind", n)
+	}
+	receive(t, "the connection to close", closed)
 	for _, stream := range streams {
 		if _, err := io.ReadAll(stream.Body); err == nil {
 			t.Error("a stream that was broken off has a proper end")
 		}
 		receive(t, "the cancel at the backend", ended)
+	}
+}
+
+// The connections that were kept for backends are given back.
+func TestShutdownClosesPool(t *testing.T) {
+	closed := make(chan bool, 1)
+	f := start(t, Route{"app.localhost", "/", rawBackend(t, func(conn net.Conn) {
+		in := bufio.NewReader(conn)
+		http.ReadRequest(in)
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		_, err := in.ReadByte()
+		closed <- err == io.EOF
+	})})
+	get(t, f.client(t, "h1"), f.url("app.localhost", "/"))
+	f.Shutdown(t.Context())
+	if !receive(t, "the backend's connection to close", closed) {
+		t.Error("the backend's connection was not closed, but timed out")
 	}
 }
 
