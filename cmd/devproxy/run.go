@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"devproxy/internal/config"
@@ -26,10 +27,8 @@ var errTrustIncomplete = errors.New("some stores are not as they should be")
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	// After the first signal the default applies again: a second one kills.
-	context.AfterFunc(ctx, stop)
 
 	a := newApp(args, env, stdin, stdout, stderr)
 	cmd := a.rootCommand()
@@ -40,6 +39,26 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	}
 	a.ui.report(err)
 	return exitCode(err)
+}
+
+// untilSignal returns a context that ends with the first signal to stop. By
+// then signals have their default effect again: a second one kills.
+// signal.NotifyContext restores it only after its context has ended, so that
+// a second signal may find it still in the way.
+func untilSignal(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	})
+	return ctx, func() { cancel(); wg.Wait() }
 }
 
 // exitCode classifies the error that ended a command, once and for all.
