@@ -104,10 +104,6 @@ func Default() *Config {
 	}
 }
 
-func defaultLog() Log {
-	return Log{Level: "info", Format: "console", Access: true}
-}
-
 // WithRoutes returns a copy of c in which each of the extra routes replaces the
 // one with the same host and path or, where there is none, follows the others.
 func (c *Config) WithRoutes(extra []Route) *Config {

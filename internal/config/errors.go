@@ -15,11 +15,13 @@ var ErrEmpty = errors.New("the file is empty")
 
 // An Error is one mistake, or one thing to warn about.
 type Error struct {
-	File    string // as it was given; "" for a route of the command line
+	File    string // as messages call it; "" for a route of the command line
 	Line    int    // from 1; 0 when no line is to blame
 	Key     string // what the message is about, as a person calls it: "log.level", `route "app.localhost"`; may be ""
 	Message string // what is wrong
 	Hint    string // what to do about it; may be "". Not part of the error's text.
+
+	cause error // what errors.Is may look for; nil for most
 }
 
 // Error returns "FILE:LINE: KEY: MESSAGE" without the parts that are empty.
@@ -39,6 +41,9 @@ func (e *Error) Error() string {
 	b.WriteString(e.Message)
 	return b.String()
 }
+
+// Unwrap lets errors.Is find ErrEmpty.
+func (e *Error) Unwrap() error { return e.cause }
 
 // Errors returns every Error that err is made of, in order.
 func Errors(err error) []*Error {

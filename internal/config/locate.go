@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// FileName is the name under which the file is looked for.
-const FileName = "devproxy.toml"
+// fileName is the name under which the file is looked for.
+const fileName = "devproxy.toml"
 
 // A Search says where to look for the file.
 type Search struct {
@@ -50,14 +50,14 @@ type Skip struct {
 func (s Search) Locate() (Found, error) {
 	var found Found
 	if !filepath.IsAbs(s.Dir) {
-		return found, fmt.Errorf("look for %s: %q is not an absolute path", FileName, s.Dir)
+		return found, fmt.Errorf("look for %s: %q is not an absolute path", fileName, s.Dir)
 	}
 	if _, err := os.Stat(s.Dir); err != nil {
-		return found, fmt.Errorf("look for %s: %w", FileName, err)
+		return found, fmt.Errorf("look for %s: %w", fileName, err)
 	}
 	home, homeErr := os.Stat(s.Home)
 	for dir := filepath.Clean(s.Dir); ; dir = filepath.Dir(dir) {
-		path := filepath.Join(dir, FileName)
+		path := filepath.Join(dir, fileName)
 		info, err := os.Stat(dir)
 		if err != nil {
 			break
@@ -74,7 +74,7 @@ func (s Search) Locate() (Found, error) {
 		}
 	}
 	if s.ConfigHome != "" {
-		found.consider(filepath.Join(s.ConfigHome, "devproxy", FileName))
+		found.consider(filepath.Join(s.ConfigHome, "devproxy", fileName))
 	}
 	return found, nil
 }

@@ -33,7 +33,7 @@ func tree(t *testing.T, paths ...string) string {
 }
 
 func TestLocate(t *testing.T) {
-	const name = FileName
+	const name = fileName
 	tests := []struct {
 		name             string
 		files            []string
@@ -106,7 +106,7 @@ func TestLocateWithoutHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top := filepath.Join(filepath.VolumeName(root)+string(filepath.Separator), FileName)
+	top := filepath.Join(filepath.VolumeName(root)+string(filepath.Separator), fileName)
 	if last := found.Candidates[len(found.Candidates)-1]; last != top {
 		t.Errorf("the last candidate is %q, want %q", last, top)
 	}
@@ -114,22 +114,22 @@ func TestLocateWithoutHome(t *testing.T) {
 
 func TestLocateSkips(t *testing.T) {
 	t.Run("folder of that name", func(t *testing.T) {
-		root := tree(t, "p/"+FileName+"/", FileName)
+		root := tree(t, "p/"+fileName+"/", fileName)
 		found, err := Search{Dir: filepath.Join(root, "p"), Home: root, UID: -1}.Locate()
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := Skip{filepath.Join(root, "p", FileName), "it is not a regular file"}
+		want := Skip{filepath.Join(root, "p", fileName), "it is not a regular file"}
 		if len(found.Skipped) != 1 || found.Skipped[0] != want {
 			t.Errorf("Skipped = %v, want %v", found.Skipped, want)
 		}
-		if found.Path != filepath.Join(root, FileName) {
+		if found.Path != filepath.Join(root, fileName) {
 			t.Errorf("Path = %q, want the one of the parent", found.Path)
 		}
 	})
 	t.Run("broken link", func(t *testing.T) {
 		root := tree(t, "p/")
-		path := filepath.Join(root, "p", FileName)
+		path := filepath.Join(root, "p", fileName)
 		if err := os.Symlink("nowhere", path); err != nil {
 			t.Skip(err)
 		}
@@ -144,7 +144,7 @@ func TestLocateSkips(t *testing.T) {
 	})
 	t.Run("link", func(t *testing.T) {
 		root := tree(t, "p/", "real.toml")
-		path := filepath.Join(root, "p", FileName)
+		path := filepath.Join(root, "p", fileName)
 		if err := os.Symlink(filepath.Join("..", "real.toml"), path); err != nil {
 			t.Skip(err)
 		}

@@ -26,7 +26,7 @@ func TestLocateTrust(t *testing.T) {
 		{"for a group", 0o775, me, me + 1, "the folder can be written by a group"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			root := tree(t, FileName, "p/"+FileName, "p/a/")
+			root := tree(t, fileName, "p/"+fileName, "p/a/")
 			untrusted := filepath.Join(root, "p")
 			if tt.gid >= 0 {
 				if err := os.Chown(untrusted, -1, tt.gid); err != nil {
@@ -41,7 +41,7 @@ func TestLocateTrust(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(untrusted, FileName)
+			path := filepath.Join(untrusted, fileName)
 			if tt.reason == "" {
 				if found.Path != path || len(found.Skipped) > 0 {
 					t.Errorf("Path = %q, Skipped = %v; want %q", found.Path, found.Skipped, path)
@@ -60,7 +60,7 @@ func TestLocateTrust(t *testing.T) {
 
 // Without a file in it, an untrusted folder just ends the search.
 func TestLocateTrustWithoutFile(t *testing.T) {
-	root := tree(t, FileName, "p/a/")
+	root := tree(t, fileName, "p/a/")
 	if err := os.Chmod(filepath.Join(root, "p"), 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -19,53 +19,71 @@ const maxSize = 1 << 20
 // ReadFile reads and parses the file at path; see Parse. Errors of the file
 // system can be matched (fs.ErrNotExist, fs.ErrPermission).
 func ReadFile(path string) (*Config, error) {
+	return ReadFileAs(path, path)
+}
+
+// ReadFileAs is ReadFile for a file that messages call shown, such as a path
+// that is shorter because it starts in the working directory. Config.File comes
+// from path.
+func ReadFileAs(path, shown string) (*Config, error) {
+	unreadable := func(err error) error { return fmt.Errorf("read %q: %w", shown, pathError(err)) }
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, unreadable(err)
 	}
 	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
-		return nil, &Error{File: path, Message: "this is not a regular file"}
+		return nil, &Error{File: shown, Message: "this is not a regular file"}
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, unreadable(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, unreadable(err)
 	}
-	return Parse(path, text)
+	return parse(path, shown, text)
 }
 
 // Parse returns what text, the content of file, says. The error is one or more
-// of *Error, all mistakes in the order of their lines (see Errors), or matches
-// ErrEmpty for a text without anything but blanks.
+// of *Error, all mistakes in the order of their lines (see Errors). For a text
+// without anything but blanks it matches ErrEmpty.
 //
-// The name of the file is for messages; it is not opened.
+// The file is not opened: messages and Config.File need its name.
 func Parse(file string, text []byte) (*Config, error) {
+	return parse(file, file, text)
+}
+
+// parse is Parse for the file at path, which messages call shown.
+func parse(path, shown string, text []byte) (*Config, error) {
 	if len(text) > maxSize {
-		return nil, &Error{File: file, Message: "the file is larger than 1 MiB", Hint: "is this a devproxy.toml?"}
+		return nil, &Error{File: shown, Message: "the file is larger than 1 MiB", Hint: "is this a devproxy.toml?"}
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, fmt.Errorf("%s: %w", file, ErrEmpty)
+		return nil, &Error{
+			File:    shown,
+			Message: ErrEmpty.Error(),
+			Hint:    `write [routes] and, below it, a route such as "shop.localhost" = 5000`,
+			cause:   ErrEmpty,
+		}
 	}
 	if e := checkText(text); e != nil {
-		e.File = file
+		e.File = shown
 		return nil, e
 	}
-	p := &parser{file: file, layout: locate(string(text)), config: &Config{Log: defaultLog()}}
+	p := &parser{file: shown, layout: layoutOf(string(text)), config: &Config{Log: defaultLog()}}
 	values, err := p.decode(string(text))
 	if err != nil {
 		return nil, err
 	}
-	if file != "" {
-		if p.config.File, err = filepath.Abs(file); err != nil {
-			return nil, fmt.Errorf("read configuration: %w", err)
+	if path != "" {
+		if p.config.File, err = filepath.Abs(path); err != nil {
+			return nil, fmt.Errorf("read %q: %w", shown, err)
 		}
 	}
-	p.readFile(table{p: p, values: values})
+	p.readTop(table{p: p, values: values})
 	p.checkLoops()
 	if len(p.mistakes) > 0 {
 		byLine(p.mistakes)
@@ -107,7 +125,7 @@ func checkText(text []byte) *Error {
 
 // A parser collects the mistakes of one file.
 type parser struct {
-	file     string
+	file     string // as messages call it
 	layout   *layout
 	config   *Config
 	mistakes []*Error
@@ -163,4 +181,35 @@ func (p *parser) decode(text string) (values map[string]any, err error) {
 	}
 	p.reportClashes(clashes)
 	return values, nil
+}
+
+func (p *parser) reportClashes(clashes []clash) {
+	for _, c := range clashes {
+		key, earlier := pathName(c.at.path), pathName(c.earlier.path)
+		e := fault("keep one of the two", "already defined on line %d", c.earlier.line)
+		switch {
+		case key != earlier:
+			e = fault("", "clashes with %s on line %d", earlier, c.earlier.line)
+			longer := c.at.path
+			if len(c.earlier.path) > len(longer) {
+				longer = c.earlier.path
+			}
+			if longer[0] == "routes" && len(longer) > 2 {
+				e.Hint = fmt.Sprintf("put the host name in quotes: %q", strings.Join(longer[1:], "."))
+			}
+		case c.at.kind == tableHeader && c.earlier.kind == tableHeader:
+			e.Hint = fmt.Sprintf("put all its keys below the first [%s]", toml.Key(c.at.path))
+		}
+		// Not through report, which would name the line of the earlier one.
+		e.File, e.Line, e.Key = p.file, c.at.line, key
+		p.mistakes = append(p.mistakes, e.tidy())
+	}
+}
+
+// pathName returns what messages call the key at path.
+func pathName(path []string) string {
+	if len(path) == 2 && path[0] == "routes" {
+		return routeName(path[1])
+	}
+	return toml.Key(path).String()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -106,7 +107,10 @@ func describe(c *Config) string {
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -132,10 +136,43 @@ func TestReadFile(t *testing.T) {
 			t.Errorf("error = %v, want %q", err, want)
 		}
 	})
-	t.Run("absent", func(t *testing.T) {
-		if _, err := ReadFile(filepath.Join(dir, "none.toml")); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("error = %v, want one that matches ErrNotExist", err)
+	t.Run("file in errors is as told", func(t *testing.T) {
+		_, err := ReadFileAs(write("bad.toml", "x = 1\n"), "shown.toml")
+		if want := "shown.toml:1: x: unknown key"; err == nil || err.Error() != want {
+			t.Errorf("error = %v, want %q", err, want)
 		}
+	})
+	t.Run("file is the one opened", func(t *testing.T) {
+		path := write("good.toml", "[routes]\n\"a.dev\" = 1\n")
+		c, err := ReadFileAs(path, "shown.toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.File != path || len(c.Warnings) != 1 || c.Warnings[0].File != "shown.toml" {
+			t.Errorf("File = %q, want %q; warnings %v, want one for shown.toml", c.File, path, c.Warnings)
+		}
+	})
+	unreadable := func(t *testing.T, path string, match error) {
+		t.Helper()
+		_, cause := os.Stat(path)
+		_, err := ReadFileAs(path, "a \"b\"")
+		if want := fmt.Sprintf(`read "a \"b\"": %v`, pathError(cause)); !errors.Is(err, match) || err.Error() != want {
+			t.Errorf("error = %v, want %q that matches %v", err, want, match)
+		}
+	}
+	t.Run("absent", func(t *testing.T) {
+		unreadable(t, filepath.Join(dir, "none.toml"), fs.ErrNotExist)
+	})
+	t.Run("not permitted", func(t *testing.T) {
+		path := write("closed/devproxy.toml", "")
+		if err := os.Chmod(filepath.Dir(path), 0); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Chmod(filepath.Dir(path), 0o700)
+		if _, err := os.Stat(path); err == nil {
+			t.Skip("this user may read everything")
+		}
+		unreadable(t, path, fs.ErrPermission)
 	})
 	t.Run("folder", func(t *testing.T) {
 		if _, err := ReadFile(dir); err == nil {
@@ -144,8 +181,14 @@ func TestReadFile(t *testing.T) {
 	})
 	for _, text := range []string{"", " \r\n\t\n", "\ufeff"} {
 		t.Run(fmt.Sprintf("empty %q", text), func(t *testing.T) {
-			if _, err := ReadFile(write("empty.toml", text)); !errors.Is(err, ErrEmpty) {
+			_, err := ReadFileAs(write("empty.toml", text), "devproxy.toml")
+			if !errors.Is(err, ErrEmpty) {
 				t.Errorf("error = %v, want ErrEmpty", err)
+			}
+			const want = "devproxy.toml: the file is empty\n" +
+				"  hint: write [routes] and, below it, a route such as \"shop.localhost\" = 5000\n"
+			if got := messages(Errors(err)); got != want {
+				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
@@ -220,8 +263,11 @@ func TestLongTextsAreClipped(t *testing.T) {
 // checkErrors verifies what holds for every error of Parse.
 func checkErrors(t *testing.T, err error) {
 	t.Helper()
+	if errors.Is(err, ErrEmpty) {
+		return
+	}
 	errs := Errors(err)
-	if len(errs) == 0 && !errors.Is(err, ErrEmpty) {
+	if len(errs) == 0 {
 		t.Fatalf("error %v is no *Error", err)
 	}
 	last := 0

@@ -10,15 +10,9 @@ import (
 	"devproxy/internal/hostname"
 )
 
-// routeKeys are the keys of a route's long form, [routes."host"].
-var routeKeys = []string{
-	"to", "strip_prefix", "host", "hold", "hsts", "insecure", "client_auth", "client_ca",
-	"request_headers", "response_headers",
-}
-
 // longForm reports whether a table looks like the long form of a route.
 func longForm(values map[string]any) bool {
-	return slices.ContainsFunc(routeKeys, func(key string) bool { _, ok := values[key]; return ok })
+	return slices.ContainsFunc(routeSection.known(), func(key string) bool { _, ok := values[key]; return ok })
 }
 
 // routeName returns what messages call a route.
@@ -52,8 +46,9 @@ func (p *parser) readRoutes(t table) {
 		line int
 	}
 	seen := map[[2]string]spelling{}
+	inTop := topSection.known()
 	for _, key := range t.keys() {
-		if slices.Contains(keysOf(""), key) && misplaced(key, "routes") != "" && !isTarget(t.values[key]) {
+		if slices.Contains(inTop, key) && misplaced(key, "routes") != "" && !isTarget(t.values[key]) {
 			p.report(fault(misplaced(key, "routes"), "stands below [routes], where keys are host names"), key, t.at(key)...)
 			continue
 		}
@@ -208,14 +203,15 @@ func isHex(c byte) bool {
 
 // readLongForm reads [routes."key"] and returns the target, or nil.
 func (p *parser) readLongForm(t table, key string) *url.URL {
-	for _, k := range t.unknown(routeKeys) {
+	known := routeSection.known()
+	for _, k := range t.unknown(known) {
 		hint := ""
-		if nearest(k, routeKeys) == "" && !strings.Contains(key, ".") {
+		if nearest(k, known) == "" && !strings.Contains(key, ".") {
 			hint = fmt.Sprintf("if you mean the host %q, put it in quotes", key+"."+k)
 		}
-		t.reportUnknown(k, routeKeys, hint)
+		t.reportUnknown(k, known, hint)
 	}
-	readOptions(t)
+	t.refuse(routeSection.later)
 	if !t.has("to") {
 		p.report(fault(`add a line such as to = "http://127.0.0.1:5000"`, `no target: "to" is missing`), routeName(key), t.path...)
 		return nil

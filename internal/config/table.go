@@ -103,24 +103,6 @@ func (t table) choice(key string, allowed ...string) (string, bool) {
 	return "", false
 }
 
-// duration reads a time of zero or more, written as "1.5s" or "2m".
-func (t table) duration(key string) (time.Duration, bool) {
-	s, ok := t.text(key)
-	if !ok {
-		return 0, false
-	}
-	d, err := time.ParseDuration(s)
-	switch {
-	case err != nil:
-		t.report(key, fault(`write a number and a unit: "500ms", "5s" or "1m"`, "%q is not a duration", s))
-	case d < 0:
-		t.report(key, fault("", "%q is negative", s))
-	default:
-		return d, true
-	}
-	return 0, false
-}
-
 // texts reads an array and calls each for its elements, which report through
 // the function they get.
 func (t table) texts(key string, each func(s string, report func(*Error))) bool {
@@ -157,11 +139,7 @@ func (t table) table(key, prefix string) (table, bool) {
 	}
 	values, ok := t.values[key].(map[string]any)
 	if !ok {
-		hint := fmt.Sprintf("write [%s] on a line of its own and the keys below it", key)
-		if len(t.path) > 0 {
-			hint = ""
-		}
-		t.mistyped(key, "a table", hint)
+		t.mistyped(key, "a table", fmt.Sprintf("write [%s] on a line of its own and the keys below it", key))
 		return table{}, false
 	}
 	return table{p: t.p, path: t.at(key), prefix: prefix, values: values}, true

@@ -13,25 +13,39 @@ import (
 	"devproxy/internal/hostname"
 )
 
-// schemes are those a target may have, and how messages present them.
-var schemes = []struct{ name, example string }{
-	{"http", `"http://host:port"`},
-	{"https", `"https://host:port"`},
-	{"h2c", `"h2c://host:port"`},
-	{"unix", `"unix:/path"`},
-	{"dir", `"dir:/path"`},
-	{"builtin", `"builtin:hello"`},
+// schemes are those of targets, and how messages present them.
+var schemes = []struct {
+	name, example string
+	later         bool // not supported yet; refused
+}{
+	{"http", `"http://host:port"`, false},
+	{"https", `"https://host:port"`, true},
+	{"h2c", `"h2c://host:port"`, true},
+	{"unix", `"unix:/path"`, true},
+	{"dir", `"dir:/path"`, true},
+	{"builtin", `"builtin:hello"`, false},
 }
 
 // schemesHint lists the targets that can be used.
 func schemesHint() string {
 	var usable []string
 	for _, s := range schemes {
-		if !slices.Contains(unsupportedSchemes, s.name) {
+		if !s.later {
 			usable = append(usable, s.example)
 		}
 	}
 	return fmt.Sprintf("%s or a bare port", strings.Join(usable, ", "))
+}
+
+// refuseScheme returns the mistake of using a scheme that is known but not
+// supported yet, or nil.
+func refuseScheme(scheme string) *Error {
+	for _, s := range schemes {
+		if s.later && s.name == scheme {
+			return fault("use "+schemesHint(), "targets with %q are not supported yet", scheme+":")
+		}
+	}
+	return nil
 }
 
 // readTarget returns the target that a value of the file stands for: a string
@@ -91,7 +105,7 @@ func parseTarget(s string) (*url.URL, *Error) {
 	default:
 		return nil, schemeMistake(s, scheme, rest)
 	}
-	if e := unsupported(scheme); e != nil {
+	if e := refuseScheme(scheme); e != nil {
 		return nil, e
 	}
 	return target, nil

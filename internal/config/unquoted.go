@@ -20,8 +20,9 @@ func unquoted(key string, values map[string]any) bool {
 	if strings.Contains(key, ".") || len(values) == 0 || longForm(values) {
 		return false
 	}
+	known := routeSection.known()
 	for below := range values {
-		if nearest(below, routeKeys) == "" {
+		if nearest(below, known) == "" {
 			return true
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-var locatorTests = []struct {
+var layoutTests = []struct {
 	name, text string
 	path       []string
 	want       int
@@ -39,17 +39,17 @@ var locatorTests = []struct {
 	{"behind a mistake", "a = 1\nb = ]\nc = 1\n", []string{"c"}, 0},
 }
 
-func TestLocator(t *testing.T) {
-	for _, tt := range locatorTests {
+func TestLayout(t *testing.T) {
+	for _, tt := range layoutTests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := locate(tt.text).line(tt.path...); got != tt.want {
+			if got := layoutOf(tt.text).line(tt.path...); got != tt.want {
 				t.Errorf("line %d, want %d, in\n%s", got, tt.want, tt.text)
 			}
 		})
 	}
 }
 
-func TestLocatorDepth(t *testing.T) {
+func TestLayoutDepth(t *testing.T) {
 	for _, tt := range []struct {
 		text string
 		want int
@@ -61,7 +61,7 @@ func TestLocatorDepth(t *testing.T) {
 		{"a = " + strings.Repeat("[", 40) + strings.Repeat("]", 40), 0},
 		{strings.Repeat("a.", maxDepth-1) + "a = 1", 0},
 	} {
-		if got := locate(tt.text).deep; got != tt.want {
+		if got := layoutOf(tt.text).deep; got != tt.want {
 			t.Errorf("too deep on line %d, want %d: %.20q", got, tt.want, tt.text)
 		}
 	}
@@ -85,7 +85,7 @@ func TestClashes(t *testing.T) {
 		{"a = [{ b = 1 }, { b = 1 }]\n", ""},
 	} {
 		var got []string
-		for _, c := range locate(tt.text).clashes() {
+		for _, c := range layoutOf(tt.text).clashes() {
 			got = append(got, fmt.Sprintf("%s:%d after %s:%d", strings.Join(c.at.path, "."), c.at.line,
 				strings.Join(c.earlier.path, "."), c.earlier.line))
 		}
@@ -95,11 +95,11 @@ func TestClashes(t *testing.T) {
 	}
 }
 
-// FuzzLocator compares with toml: in a valid text the locator finds the keys
-// that toml finds, in the same order; and toml stumbles on the line that the
-// locator gives when the key there is spoilt.
-func FuzzLocator(f *testing.F) {
-	for _, tt := range locatorTests {
+// FuzzLayout compares with toml: in a valid text the layout has the keys that
+// toml finds, in the same order; and toml stumbles on the line that the layout
+// gives when the key there is spoilt.
+func FuzzLayout(f *testing.F) {
+	for _, tt := range layoutTests {
 		f.Add(tt.text)
 	}
 	for _, dir := range []string{"good", "bad"} {
@@ -114,7 +114,7 @@ func FuzzLocator(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		text = strings.TrimPrefix(text, "\ufeff")
-		l := locate(text)
+		l := layoutOf(text)
 		l.clashes()
 		if checkText([]byte(text)) != nil || l.deep > 0 || len(text) > 10_000 {
 			return

@@ -29,9 +29,9 @@ const (
 	element
 )
 
-// locate finds the places of text, in order. Of a text that is not valid TOML
+// layoutOf finds the places of text, in order. Of a text that is not valid TOML
 // it finds those before the mistake; it never fails.
-func locate(text string) *layout {
+func layoutOf(text string) *layout {
 	s := scanner{text: text, line: 1, arrays: map[string]bool{}}
 	s.document()
 	l := &layout{places: s.places, deep: s.deep, index: make(map[string]int, len(s.places))}

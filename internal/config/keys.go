@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A section is a table of the file, known by its keys.
+type section struct {
+	name  string   // "" is the top of the file
+	keys  []string // what it may hold
+	later []string // what it may hold one day; refused, as a key that is accepted and ignored would be worse than none
+}
+
+// To add a key, list it here, give Config a field that documents it, and read
+// its value where its section is read: readTop and readLongForm lead there. To
+// support one of later, move it to keys and do the same.
+
+var topSection = section{keys: []string{"listen", "redirect", "ca", "log", "tls", "routes"}}
+
+// sections are the tables whose keys are not names of hosts.
+var sections = []section{
+	topSection,
+	{name: "ca", keys: []string{"domains"}},
+	{name: "log", keys: []string{"level", "format", "access"}},
+	{name: "tls", later: []string{"keylog"}},
+}
+
+// routeSection is the long form of a route, [routes."host"].
+var routeSection = section{
+	keys: []string{"to"},
+	later: []string{
+		"strip_prefix", "host", "hold", "hsts", "insecure", "client_auth", "client_ca",
+		"request_headers", "response_headers",
+	},
+}
+
+// known returns the keys that are not misspelt, supported or not.
+func (s section) known() []string { return slices.Concat(s.keys, s.later) }
+
+// readTop reads the whole file.
+func (p *parser) readTop(top table) {
+	known := topSection.known()
+	for _, key := range top.unknown(known) {
+		hint := misplaced(key, "")
+		near := nearest(strings.ToLower(key), known)
+		if m, ok := top.values[key].(map[string]any); ok && len(m) > 0 && hint == "" && near == "" {
+			first := leaves([]string{key}, m)[0]
+			hint = fmt.Sprintf("routes stand below [routes], their names in quotes: %s", first.quoted())
+		}
+		if hint == "" && strings.ContainsAny(key, "./*") {
+			hint = "routes stand below [routes]"
+		}
+		top.reportUnknown(key, known, hint)
+	}
+	p.config.Listen = p.readListen(top)
+	p.config.Redirect = p.readRedirect(top)
+	for _, s := range sections[1:] {
+		t, ok := top.table(s.name, s.name+".")
+		if !ok {
+			continue
+		}
+		known := s.known()
+		for _, key := range t.unknown(known) {
+			t.reportUnknown(key, known, misplaced(key, s.name))
+		}
+		t.refuse(s.later)
+		switch s.name {
+		case "ca":
+			p.config.Domains = readDomains(t)
+		case "log":
+			readLog(t, &p.config.Log)
+		}
+	}
+	if t, ok := top.table("routes", ""); ok {
+		p.readRoutes(t)
+	}
+}
+
+// unknown returns the keys of the table that are none of known.
+func (t table) unknown(known []string) []string {
+	return slices.DeleteFunc(t.keys(), func(key string) bool { return slices.Contains(known, key) })
+}
+
+// reportUnknown reports a key that is none of known, with the hint or else with
+// the nearest known one.
+func (t table) reportUnknown(key string, known []string, hint string) {
+	if near := nearest(strings.ToLower(key), known); hint == "" && near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	t.report(key, fault(hint, "unknown key"))
+}
+
+// refuse reports the keys of the table that are not supported yet. Their values
+// are not looked at: nobody should mend what has to go.
+func (t table) refuse(later []string) {
+	for _, key := range t.keys() {
+		if slices.Contains(later, key) {
+			t.report(key, fault(fmt.Sprintf("remove %s", key), "not supported yet"))
+		}
+	}
+}
+
+// misplaced returns a hint for a key that exists, but not in the section of
+// that name, where it stands. In TOML every key below a [table] line belongs to
+// that table.
+func misplaced(key, name string) string {
+	for _, s := range sections {
+		switch {
+		case s.name == name || !slices.Contains(s.known(), key):
+		case s.name == "":
+			return fmt.Sprintf("move %q to the top of the file, above the first line in [brackets]", key)
+		default:
+			return fmt.Sprintf("%q belongs below [%s]", key, s.name)
+		}
+	}
+	return ""
+}
