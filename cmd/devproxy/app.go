@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"devproxy/internal/config"
 	"devproxy/internal/elevate"
 )
 
@@ -36,14 +38,41 @@ func newApp(args []string, env func(string) string, stdin io.Reader, stdout, std
 	}
 }
 
+// goRun matches where "go run" starts a program: a folder that is gone
+// afterwards or, from the second run on, go's build cache.
+var goRun = regexp.MustCompile(`/go-build\d+/b\d+/exe/[^/]+$|/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
+
 // selfName returns how the program was started, so that hints work as typed.
-// "go run" builds into a folder that is gone afterwards.
 func selfName(arg0 string) string {
-	dir := filepath.ToSlash(filepath.Dir(arg0))
-	if strings.Contains(dir, "/go-build") && strings.HasSuffix(dir, "/exe") {
+	if goRun.MatchString(filepath.ToSlash(arg0)) {
 		return "go run ./cmd/devproxy"
 	}
 	return elevate.Command{arg0}.String()
+}
+
+// opened is what most commands begin with: the state folder, and the
+// configuration, checked against what the CA may sign for.
+type opened struct {
+	state  string
+	source *source
+	cfg    *config.Config
+}
+
+// open finds and loads it all. args are routes, HOST[/PATH]=TARGET.
+func (a *app) open(args []string) (*opened, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	src, err := a.newSource(args)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := a.loadChecked(src, state)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{state, src, cfg}, nil
 }
 
 // command returns a command line for a hint, with --config where it was given.
@@ -93,6 +122,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 trust incomplete
 		a.caCommand(),
 		a.versionCommand(),
 	)
+	root.SetHelpCommand(a.helpCommand(root))
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			a.group(cmd)
+		}
+	}
 	return root
 }
 
@@ -129,22 +165,38 @@ func maxArgs(n int) cobra.PositionalArgs {
 	}
 }
 
-// group returns a command that only holds others: alone it shows them, and a
-// word it does not know is an error rather than a help text.
+// group completes a command that only holds others, members and those it has:
+// alone it shows them, and a word it does not know is an error rather than a
+// help text.
 func (a *app) group(cmd *cobra.Command, members ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(members...)
-	cmd.Args = func(_ *cobra.Command, args []string) error {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
 		}
-		names := make([]string, len(members))
-		for i, m := range members {
-			names[i] = m.Name()
+		var names []string
+		for _, m := range cmd.Commands() {
+			names = append(names, m.Name())
 		}
 		return withHint(usagef("unknown command %q", cmd.Name()+" "+args[0]), "%s %s knows: %s", a.self, cmd.Name(), strings.Join(names, ", "))
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+// helpCommand is cobra's, but a word that is no command is an error.
+func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return withHint(usagef("unknown command %q", strings.Join(args, " ")), "%s --help lists the commands", a.self)
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.stdout, format, args...) }

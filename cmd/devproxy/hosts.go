@@ -3,15 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"devproxy/internal/config"
 	"devproxy/internal/elevate"
 	"devproxy/internal/hostname"
 	"devproxy/internal/hosts"
@@ -20,19 +16,19 @@ import (
 func (a *app) hostsCommand() *cobra.Command {
 	var dryRun bool
 	sync := &cobra.Command{
-		Use:   "sync",
+		Use:   "sync [HOST[/PATH]=TARGET ...]",
 		Short: "Write the routed names into the hosts file",
-		Long: `Write the names of all routes into one marked block of the hosts file, with
-127.0.0.1 and ::1 each. Browsers and curl find *.localhost by themselves;
-everything else needs this, or libnss-myhostname.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.hostsSync(cmd.Context(), dryRun) },
+		Long: `Write the names of all routes, those of the file and of the arguments, into one
+marked block of the hosts file, with 127.0.0.1 and ::1 each. Browsers and curl
+find *.localhost by themselves; everything else needs this, or
+libnss-myhostname.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.hostsSync(cmd.Context(), args, dryRun) },
 	}
 	clean := &cobra.Command{
 		Use:   "clean",
 		Short: "Take the marked block out of the hosts file again",
 		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.hostsChange(cmd.Context(), nil, dryRun) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.hostsClean(cmd.Context(), dryRun) },
 	}
 	for _, cmd := range []*cobra.Command{sync, clean} {
 		cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be run and change nothing")
@@ -43,43 +39,34 @@ everything else needs this, or libnss-myhostname.`,
 	}, sync, clean)
 }
 
-func (a *app) hostsSync(ctx context.Context, dryRun bool) error {
-	src, err := a.newSource(nil)
+func (a *app) hostsSync(ctx context.Context, args []string, dryRun bool) error {
+	o, err := a.open(args)
 	if err != nil {
 		return err
 	}
-	cfg, err := src.load()
-	if err != nil {
-		return err
+	var routed []string
+	for _, r := range o.cfg.Routes {
+		routed = append(routed, r.Host)
 	}
-	names, wildcards := hosts.Expressible(routeHosts(cfg))
+	names, wildcards := hosts.Expressible(routed)
 	for _, w := range wildcards {
 		a.ui.warn("a hosts file cannot hold " + hostname.Display(w) + ": give the names below it that you use routes of their own")
 	}
-	return a.hostsChange(ctx, names, dryRun)
+	return a.hostsChange(ctx, o.state, names, dryRun)
 }
 
-func routeHosts(cfg *config.Config) []string {
-	var names []string
-	for _, r := range cfg.Routes {
-		names = append(names, r.Host)
-	}
-	return names
-}
-
-// hostsChange makes names, and only these, the content of the block.
-func (a *app) hostsChange(ctx context.Context, names []string, dryRun bool) error {
-	dir, err := os.MkdirTemp("", "devproxy-hosts-")
+func (a *app) hostsClean(ctx context.Context, dryRun bool) error {
+	state, err := a.stateDir()
 	if err != nil {
 		return err
 	}
-	keep := false
-	defer func() {
-		if !keep {
-			os.RemoveAll(dir)
-		}
-	}()
-	change, err := hosts.File{Dir: dir}.Plan(names)
+	return a.hostsChange(ctx, state, nil, dryRun)
+}
+
+// hostsChange makes names, and only these, the content of the block. The new
+// file waits in the state folder, where nobody else can write.
+func (a *app) hostsChange(ctx context.Context, state string, names []string, dryRun bool) error {
+	change, err := hosts.File{Dir: state}.Plan(names)
 	if err != nil {
 		return err
 	}
@@ -88,24 +75,20 @@ func (a *app) hostsChange(ctx context.Context, names []string, dryRun bool) erro
 		a.printf("%s is as it should be: %s\n", change.Path, namesText(change.Names))
 		return nil
 	case dryRun:
+		a.printf("%s would hold: %s\n", change.Path, namesText(change.Names))
 		for _, c := range change.Commands {
 			a.printf("run as root: %s\n", c)
 		}
 		return nil
 	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return err
+	}
 	err = change.Apply(ctx, func(ctx context.Context, commands []elevate.Command) error {
 		return a.elevate(ctx, "change "+change.Path, commands)
 	})
 	if errors.Is(err, elevate.ErrUnavailable) {
-		if err := change.Stage(); err != nil {
-			return err
-		}
-		keep = true
-		a.ui.hint("an administrator can run:")
-		for _, c := range change.Commands {
-			fmt.Fprintf(a.stderr, "    %s\n", c)
-		}
-		return err
+		return &hintedError{err, "an administrator can run:", change.Commands}
 	}
 	if err != nil {
 		return err
@@ -123,23 +106,4 @@ func namesText(names []string) string {
 		shown[i] = hostname.Display(n)
 	}
 	return strings.Join(shown, ", ")
-}
-
-// elevator returns the way this person can become root.
-func (a *app) elevator() *elevate.Runner {
-	sudo := ""
-	for _, dir := range filepath.SplitList(a.env("PATH")) {
-		if path, err := exec.LookPath(filepath.Join(dir, "sudo")); err == nil && filepath.IsAbs(path) {
-			sudo = path
-			break
-		}
-	}
-	stdin, _ := a.stdin.(*os.File)
-	return elevate.New(elevate.Config{
-		Root:     os.Geteuid() == 0, // -1 on Windows
-		Sudo:     sudo,
-		Terminal: isTerminal(a.stdin),
-		Stdin:    stdin,
-		Stderr:   a.stderr,
-	})
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -102,9 +101,9 @@ func listen(ctx context.Context, cfg *config.Config, log *zap.Logger) (_ *listen
 	l.redirect, redirectErr = l.bind(ctx, loopback(httpPort), log)
 	switch {
 	case denied:
-		l.notes = append(l.notes, fmt.Sprintf("ports 443 and 80 are not allowed here, so URLs carry :%d and http is not redirected; to get both: %s", l.port(), lowPorts))
+		l.notes = append(l.notes, fmt.Sprintf("ports 443 and 80 are not allowed here, so URLs carry :%d and http is not redirected; to get both, run %s and restart devproxy", l.port(), lowPorts))
 	case errors.Is(redirectErr, fs.ErrPermission):
-		l.notes = append(l.notes, "port 80 is not allowed here, so http is not redirected; to get it: "+lowPorts)
+		l.notes = append(l.notes, "port 80 is not allowed here, so http is not redirected; to get it, run "+lowPorts+" and restart devproxy")
 	case redirectErr != nil:
 		l.notes = append(l.notes, "http is not redirected: "+redirectErr.Error())
 	}
@@ -133,7 +132,7 @@ func (l *listeners) bind(ctx context.Context, addrs []netip.AddrPort, log *zap.L
 		case err == nil:
 			open = append(open, ln)
 		case errors.Is(err, syscall.EADDRINUSE):
-			return nil, inUse(addr)
+			return nil, inUse(ctx, addr)
 		case network == "tcp6" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)):
 			missing = fmt.Errorf("listen on %s: %w", addr, err)
 			if !l.missing[addr.Addr()] { // once for all ports
@@ -158,8 +157,8 @@ func errno(err error) error {
 	return err
 }
 
-// inUse names the program that holds addr and an address that would be free.
-func inUse(addr netip.AddrPort) error {
+// inUse names the program that holds addr, and an address that is free.
+func inUse(ctx context.Context, addr netip.AddrPort) error {
 	family := "IPv4"
 	if addr.Addr().Is6() {
 		family = "IPv6"
@@ -169,9 +168,29 @@ func inUse(addr netip.AddrPort) error {
 		who = holder.String()
 	}
 	err := fmt.Errorf("listen on %s: %w (%s): held by %s", addr, syscall.EADDRINUSE, family, who)
-	alternative := make([]string, 0, 2)
-	for _, a := range loopback(httpsPortUnprived + 1) {
-		alternative = append(alternative, fmt.Sprintf("%q", a))
+	free := freePort(ctx)
+	if free == 0 {
+		return withHint(err, "stop it, or choose another port in devproxy.toml")
 	}
-	return withHint(err, "stop it, or choose another port in devproxy.toml: listen = [%s]", strings.Join(alternative, ", "))
+	both := loopback(free)
+	return withHint(err, "stop it, or choose another port in devproxy.toml: listen = [%q, %q]", both[0], both[1])
+}
+
+// freePort returns the first port from 8443 up that nobody holds on either
+// family; 0 if there is none among the first hundred.
+func freePort(ctx context.Context) uint16 {
+	for port := uint16(httpsPortUnprived); port < httpsPortUnprived+100; port++ {
+		free := true
+		for _, addr := range loopback(port) {
+			ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr.String())
+			if err == nil {
+				ln.Close()
+			}
+			free = free && !errors.Is(err, syscall.EADDRINUSE)
+		}
+		if free {
+			return port
+		}
+	}
+	return 0
 }

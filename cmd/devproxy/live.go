@@ -36,8 +36,10 @@ type live struct {
 	start  *config.Config // what it was started with
 	cfg    *config.Config // what runs now
 	ca     *issuer.CA
-	log    *zap.Logger
-	level  zap.AtomicLevel
+
+	rejected bool // the file has mistakes at the moment
+	log      *zap.Logger
+	level    zap.AtomicLevel
 
 	table  *proxy.Table
 	issuer *issuer.Issuer
@@ -89,7 +91,7 @@ func (l *live) apply(c change) {
 
 // reload applies the file. If it has a mistake, all stays as it is.
 func (l *live) reload() {
-	next, err := l.app.loadChecked(l.source, l.state)
+	next, err := l.load()
 	switch {
 	case errors.Is(err, config.ErrEmpty):
 		l.log.Debug("the file is empty, taken for a save in progress", zap.String("file", l.source.file))
@@ -102,6 +104,10 @@ func (l *live) reload() {
 		return
 	}
 	if reflect.DeepEqual(next, l.cfg) {
+		if l.rejected {
+			l.rejected = false
+			l.log.Info("the file says again what runs", zap.String("file", next.File))
+		}
 		return
 	}
 	if err := l.table.Replace(l.app.backends.routes(next)); err != nil {
@@ -113,11 +119,22 @@ func (l *live) reload() {
 	l.access.Store(next.Log.Access)
 	l.needsRestart(next)
 	l.log.Info("routes reloaded", zap.String("file", next.File), zap.Int("routes", len(next.Routes)))
-	l.cfg = next
+	l.cfg, l.rejected = next, false
+}
+
+// load reads the file and checks it against the CA that runs, whatever lies on
+// disk: if that is another one by now, its own change comes next.
+func (l *live) load() (*config.Config, error) {
+	next, err := l.source.load()
+	if err != nil {
+		return nil, err
+	}
+	return next, checkPermitted(next, l.ca.Constraints(), l.app.permitHint(next, true))
 }
 
 // reject logs every mistake of a file; the running routes stay.
 func (l *live) reject(err error) {
+	l.rejected = true
 	mistakes := config.Errors(err)
 	if len(mistakes) == 0 {
 		l.log.Error("the file was not applied, the running routes stay", zap.String("file", l.source.file), zap.Error(err))
@@ -130,25 +147,30 @@ func (l *live) reject(err error) {
 
 // needsRestart names the settings of next that apply at the next start only.
 func (l *live) needsRestart(next *config.Config) {
-	for setting, differs := range map[string]bool{
-		"listen":     !slices.Equal(next.Listen, l.start.Listen),
-		"redirect":   !reflect.DeepEqual(next.Redirect, l.start.Redirect), // unset is not off
-		"log.format": next.Log.Format != l.start.Log.Format,
+	for _, setting := range []struct {
+		name    string
+		differs bool
+	}{
+		{"listen", !slices.Equal(next.Listen, l.start.Listen)},
+		{"redirect", !reflect.DeepEqual(next.Redirect, l.start.Redirect)}, // unset is not off
+		{"log.format", next.Log.Format != l.start.Log.Format},
 	} {
-		if differs {
-			l.log.Warn("this setting changes at the next start of devproxy", zap.String("setting", setting))
+		if setting.differs {
+			l.log.Warn("this setting changes at the next start of devproxy", zap.String("setting", setting.name))
 		}
 	}
-	if may, _, err := permitted(l.state, next); err == nil {
-		if missing := may.Missing(next.Domains); len(missing) > 0 {
-			l.log.Warn("the CA was made without these domains", zap.Strings("domains", missing), zap.String("hint", "run "+l.app.command("ca rotate")))
-		}
+	if missing := l.ca.Constraints().Missing(next.Domains); len(missing) > 0 {
+		l.log.Warn("the CA was made without these domains", zap.Strings("domains", missing), zap.String("hint", "run "+l.app.command("ca rotate")))
 	}
 }
 
 // reloadCA follows "ca rotate" and "trust".
 func (l *live) reloadCA() {
 	ca, err := issuer.Load(l.state)
+	if errors.Is(err, fs.ErrNotExist) {
+		l.log.Error("the CA on disk is gone, the one in memory stays until the next start makes a new one")
+		return
+	}
 	if err != nil {
 		l.log.Error("the CA on disk cannot be used, the one in memory stays", zap.Error(err))
 		return

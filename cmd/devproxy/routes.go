@@ -44,22 +44,15 @@ type routeReport struct {
 }
 
 func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
-	state, err := a.stateDir()
+	o, err := a.open(args)
 	if err != nil {
 		return err
 	}
-	src, err := a.newSource(args)
-	if err != nil {
-		return err
-	}
-	cfg, err := a.loadChecked(src, state)
-	if err != nil {
-		return err
-	}
+	cfg := o.cfg
 	a.warnings(cfg)
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	found := a.inspectRunning(ctx, cfg, state)
+	found := a.inspectRunning(ctx, cfg, o.state)
 
 	if asJSON {
 		report := routesReport{Schema: 1, File: cfg.File, Routes: []routeReport{}}
@@ -79,6 +72,9 @@ func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
 		enc := json.NewEncoder(a.stdout)
 		enc.SetIndent("", "  ")
 		return enc.Encode(report)
+	}
+	if len(found) == 0 {
+		a.printf("no routes\n")
 	}
 	rows := make([][]cell, len(found))
 	for i, f := range found {

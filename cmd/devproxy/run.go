@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"devproxy/internal/config"
+	"devproxy/internal/elevate"
 )
 
 // Exit codes, documented in README.md.
@@ -85,15 +86,17 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// A hintedError carries what to do next beside what went wrong.
+// A hintedError carries what to do next beside what went wrong: a hint and,
+// where an administrator has to do it, commands.
 type hintedError struct {
-	err  error
-	hint string
+	err      error
+	hint     string
+	commands []elevate.Command
 }
 
 func (e *hintedError) Error() string { return e.err.Error() }
 func (e *hintedError) Unwrap() error { return e.err }
 
 func withHint(err error, format string, args ...any) error {
-	return &hintedError{err, fmt.Sprintf(format, args...)}
+	return &hintedError{err: err, hint: fmt.Sprintf(format, args...)}
 }

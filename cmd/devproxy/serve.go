@@ -35,18 +35,11 @@ for a few seconds; a second one does not wait.`,
 // serve runs until ctx ends. It listens before it does anything that takes
 // time, and nothing in it waits for trust.
 func (a *app) serve(ctx context.Context, args []string) error {
-	state, err := a.stateDir()
+	o, err := a.open(args)
 	if err != nil {
 		return err
 	}
-	src, err := a.newSource(args)
-	if err != nil {
-		return err
-	}
-	cfg, err := a.loadChecked(src, state)
-	if err != nil {
-		return err
-	}
+	state, src, cfg := o.state, o.source, o.cfg
 	level := zap.NewAtomicLevel()
 	setLevel(level, cfg.Log.Level)
 	log := newLogger(a.stderr, cfg.Log, level)

@@ -16,13 +16,14 @@ import (
 type source struct {
 	file    string // "" until one is found
 	search  config.Search
-	extra   []config.Route
-	watched []string // where a change matters, the file or the places where one would be found
+	args    []string       // HOST[/PATH]=TARGET
+	extra   []config.Route // what args say
+	watched []string       // where a change matters, the file or the places where one would be found
 }
 
 // newSource finds the file. args are HOST[/PATH]=TARGET.
 func (a *app) newSource(args []string) (*source, error) {
-	s := &source{}
+	s := &source{args: args}
 	var errs []error
 	for _, arg := range args {
 		route, err := config.ParseRoute(arg)
@@ -80,7 +81,7 @@ func (s *source) load() (*config.Config, error) {
 	switch {
 	case s.file != "":
 		var err error
-		if cfg, err = config.ReadFile(relative(s.file)); err != nil {
+		if cfg, err = config.ReadFileAs(s.file, relative(s.file)); err != nil {
 			return nil, fileError(err)
 		}
 	case len(s.extra) > 0:

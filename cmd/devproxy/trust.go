@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"devproxy/internal/elevate"
 	"devproxy/internal/issuer"
 	"devproxy/internal/trust"
 )
@@ -70,7 +70,7 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 		return err
 	}
 	if flags.dryRun {
-		return a.trustDryRun(ctx, stores, state)
+		return a.trustDryRun(ctx, stores, state, domains)
 	}
 	ca, created, err := issuer.LoadOrCreate(state, domains)
 	if err != nil {
@@ -94,10 +94,17 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 }
 
 // trustDryRun does not even make a CA.
-func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state string) error {
-	_, ca, err := a.loadCA()
+func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state string, domains []string) error {
+	ca, err := issuer.Load(state)
+	if errors.Is(err, fs.ErrNotExist) {
+		a.printf("CA: write: %s\n", issuer.Path(state))
+		a.printf("CA: write: %s\n", issuer.RootPath(state))
+		a.printf("CA: it would sign for %s; nothing else\n", constraintsText(issuer.NewConstraints(domains)))
+		a.printf("the stores' steps carry the fingerprint of the root: %s makes one, then run this again\n", a.command("ca rotate"))
+		return nil
+	}
 	if err != nil {
-		return err
+		return a.caError(err)
 	}
 	steps, err := stores.Plan(ctx, ca.Root(), issuer.RootPath(state))
 	if err != nil {
@@ -141,35 +148,18 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 
 // stores opens the trust stores of this machine and person.
 func (a *app) stores(state string, userOnly bool) (*trust.Machine, error) {
-	home, err := a.home()
-	if err != nil {
-		return nil, err
+	cfg := trust.Config{
+		State:    state,
+		Root:     "/",
+		Path:     a.env("PATH"),
+		UserOnly: userOnly,
+		Elevate:  a.elevate,
 	}
-	return trust.Open(trust.Config{
-		State:      state,
-		Home:       home,
-		ConfigHome: a.configHome(home),
-		DataHome:   a.dataHome(home),
-		Root:       "/",
-		Path:       a.env("PATH"),
-		UserOnly:   userOnly,
-		Elevate:    a.elevate,
-	})
-}
-
-// elevate announces a privileged step and runs it.
-func (a *app) elevate(ctx context.Context, why string, commands []elevate.Command) error {
-	runner := a.elevator()
-	if err := runner.Available(); err != nil {
-		return err
+	// Without a home there are no stores of a person's own.
+	if home, err := a.home(); err == nil {
+		cfg.Home, cfg.ConfigHome, cfg.DataHome = home, a.configHome(home), a.dataHome(home)
 	}
-	if runner.NeedsSudo() {
-		fmt.Fprintf(a.stderr, "devproxy: root is needed to %s; sudo will run:\n", why)
-		for _, c := range commands {
-			fmt.Fprintf(a.stderr, "    %s\n", c)
-		}
-	}
-	return runner.Run(ctx, commands)
+	return trust.Open(cfg)
 }
 
 // storeTable prints what each store says, then how to mend those that are not
@@ -191,9 +181,7 @@ func (a *app) storeTable(found []trust.Status, wanted trust.State, trusted, notT
 		if s.Fix != "" {
 			a.ui.hint(s.Store + ": " + s.Fix)
 		}
-		for _, c := range s.Commands {
-			fmt.Fprintf(a.stderr, "    %s\n", c)
-		}
+		a.ui.commands(s.Commands)
 	}
 }
 
@@ -232,24 +220,27 @@ func allTrusted(found []trust.Status) bool {
 
 // trustSummary says in a line where the root is trusted and where not.
 func trustSummary(found []trust.Status) string {
-	var yes, no []string
-	for _, s := range found {
-		list := &no
-		if s.State == trust.Trusted {
-			list = &yes
-		}
-		if !slices.Contains(*list, s.Store) {
-			*list = append(*list, s.Store)
-		}
-	}
-	switch {
-	case len(found) == 0:
+	if len(found) == 0 {
 		return "no trust store found on this machine"
-	case len(no) == 0:
-		return "trusted by " + strings.Join(yes, ", ")
-	case len(yes) == 0:
-		return "not trusted yet by " + strings.Join(no, ", ")
-	default:
-		return "trusted by " + strings.Join(yes, ", ") + "; not by " + strings.Join(no, ", ")
 	}
+	var parts []string
+	for _, p := range []struct {
+		state trust.State
+		words string
+	}{
+		{trust.Trusted, "trusted by "},
+		{trust.NotTrusted, "not trusted yet by "},
+		{trust.Unknown, "cannot tell for "},
+	} {
+		var names []string
+		for _, s := range found {
+			if s.State == p.state && !slices.Contains(names, s.Store) {
+				names = append(names, s.Store)
+			}
+		}
+		if len(names) > 0 {
+			parts = append(parts, p.words+strings.Join(names, ", "))
+		}
+	}
+	return strings.Join(parts, "; ")
 }

@@ -20,23 +20,23 @@ import (
 	"golang.org/x/term"
 
 	"devproxy/internal/config"
+	"devproxy/internal/elevate"
 )
 
 type ui struct {
-	out, err     io.Writer
-	outTTY       bool
-	color        bool // on out
-	errTTYColour bool
+	out, err           io.Writer
+	outTTY             bool
+	outColor, errColor bool
 }
 
 func newUI(env func(string) string, stdout, stderr io.Writer) *ui {
 	plain := env("NO_COLOR") != "" || env("TERM") == "dumb"
 	return &ui{
-		out:          stdout,
-		err:          stderr,
-		outTTY:       isTerminal(stdout),
-		color:        isTerminal(stdout) && !plain,
-		errTTYColour: isTerminal(stderr) && !plain,
+		out:      stdout,
+		err:      stderr,
+		outTTY:   isTerminal(stdout),
+		outColor: isTerminal(stdout) && !plain,
+		errColor: isTerminal(stderr) && !plain,
 	}
 }
 
@@ -58,6 +58,7 @@ func (u *ui) report(err error) {
 	u.message("error", red, err.Error())
 	if h, ok := errors.AsType[*hintedError](err); ok {
 		u.hint(h.hint)
+		u.commands(h.commands)
 	}
 }
 
@@ -70,8 +71,15 @@ func (u *ui) hint(text string) {
 	}
 }
 
+// commands prints commands as they can be pasted.
+func (u *ui) commands(list []elevate.Command) {
+	for _, c := range list {
+		fmt.Fprintf(u.err, "    %s\n", c)
+	}
+}
+
 func (u *ui) message(kind string, c color, text string) {
-	fmt.Fprintf(u.err, "devproxy: %s: %s\n", paint(u.errTTYColour, c, kind), text)
+	fmt.Fprintf(u.err, "devproxy: %s: %s\n", paint(u.errColor, c, kind), text)
 }
 
 // A color is an ANSI SGR parameter.
@@ -115,7 +123,7 @@ func (u *ui) table(rows [][]cell) {
 		var line strings.Builder
 		for i, c := range row {
 			line.WriteString("  ")
-			line.WriteString(paint(u.color && c.color != "", c.color, c.text))
+			line.WriteString(paint(u.outColor && c.color != "", c.color, c.text))
 			if i < len(row)-1 {
 				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)))
 			}
@@ -134,4 +142,11 @@ func (u *ui) mark(ok bool, word string) cell {
 		symbol = ""
 	}
 	return cell{symbol + word, c}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
