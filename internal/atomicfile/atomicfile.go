@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TempPrefix begins the name of every temporary file. A process killed at the
+// tempPrefix begins the name of every temporary file. A process killed at the
 // wrong moment leaves one behind; Sweep removes it.
-const TempPrefix = ".devproxy-tmp-"
+const tempPrefix = ".devproxy-tmp-"
 
 // sweepAge is how old a temporary file must be before Sweep takes it for a
 // left-over: writing one takes milliseconds.
@@ -42,7 +42,7 @@ func Create(path string, data []byte, perm fs.FileMode) error {
 
 func write(path string, data []byte, perm fs.FileMode, place func(temp, path string) error) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, TempPrefix)
+	f, err := os.CreateTemp(dir, tempPrefix)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func Sweep(dir string) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), TempPrefix) {
+		if !strings.HasPrefix(e.Name(), tempPrefix) {
 			continue
 		}
 		info, err := e.Info()

@@ -82,8 +82,8 @@ func TestFailureLeavesNothing(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	old := filepath.Join(dir, TempPrefix+"old")
-	young := filepath.Join(dir, TempPrefix+"young")
+	old := filepath.Join(dir, tempPrefix+"old")
+	young := filepath.Join(dir, tempPrefix+"young")
 	other := filepath.Join(dir, "other")
 	for _, path := range []string{old, young, other} {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {

@@ -44,8 +44,8 @@ func (ca *CA) Intermediate() *x509.Certificate { return ca.intermediate }
 // Constraints returns what the CA may sign for.
 func (ca *CA) Constraints() Constraints { return ca.constraints }
 
-// RootPEM returns the root as the PEM file that programs are pointed to.
-func (ca *CA) RootPEM() []byte {
+// rootPEM returns the root as the PEM file that programs are pointed to.
+func (ca *CA) rootPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: ca.root.Raw})
 }
 

@@ -71,16 +71,16 @@ func TestConstraintsUnion(t *testing.T) {
 	if got, want := old.Missing(domains), []string{"b.example", "b.example", "y.b.example"}; !slices.Equal(got, want) {
 		t.Errorf("Missing = %q, want %q", got, want)
 	}
-	u := old.Union(domains)
+	u := old.union(domains)
 	if want := append(before, "b.example"); !slices.Equal(u.DNS, want) {
-		t.Errorf("Union = %q, want %q", u.DNS, want)
+		t.Errorf("union = %q, want %q", u.DNS, want)
 	}
 	if got := u.Missing(domains); len(got) > 0 {
 		t.Errorf("the union misses %q", got)
 	}
 	u.DNS[0], u.IP[0] = "changed", netip.Prefix{}
 	if !slices.Equal(old.DNS, before) || !old.IP[0].IsValid() {
-		t.Error("Union shares memory with its receiver")
+		t.Error("union shares memory with its receiver")
 	}
 	if domains[1] != "a.example" {
 		t.Error("Missing changed its argument")

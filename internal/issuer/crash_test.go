@@ -56,14 +56,14 @@ func TestKilled(t *testing.T) {
 	type write = func(string, []byte, fs.FileMode) error
 	type killed struct{}
 	half := func(path string, data []byte, _ fs.FileMode) error {
-		temp := filepath.Join(filepath.Dir(path), atomicfile.TempPrefix+"dead")
+		temp := filepath.Join(filepath.Dir(path), tempPrefix+"dead")
 		if err := os.WriteFile(temp, data[:len(data)/2], 0o600); err != nil {
 			t.Error(err)
 		}
 		panic(killed{})
 	}
 	linked := func(path string, data []byte, _ fs.FileMode) error {
-		temp := filepath.Join(filepath.Dir(path), atomicfile.TempPrefix+"dead")
+		temp := filepath.Join(filepath.Dir(path), tempPrefix+"dead")
 		if err := errors.Join(os.WriteFile(temp, data, 0o600), os.Link(temp, path)); err != nil {
 			t.Error(err)
 		}

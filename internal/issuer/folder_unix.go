@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -103,13 +104,27 @@ func checkStateFolder(path string, info fs.FileInfo) error {
 		}
 	}
 	if o.mode.Perm()&0o077 != 0 {
+		hint := "use a folder of its own for the state"
+		if stateOnly(path) {
+			hint = "chmod 700 " + shellQuote(path)
+		}
 		return &Error{
 			Path:    path,
 			Problem: fmt.Sprintf("the folder is open to others (mode %04o)", o.mode.Perm()),
-			Hint:    "chmod 700 " + shellQuote(path),
+			Hint:    hint,
 		}
 	}
 	return nil
+}
+
+// stateOnly reports whether a folder looks like nothing but our state: nobody
+// should be told to close /etc.
+func stateOnly(path string) bool {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return false
+	}
+	return len(entries) == 0 || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == caFile })
 }
 
 // checkPrivate fails unless the file is ours and closed to others.

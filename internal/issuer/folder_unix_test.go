@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +27,28 @@ func problem(t *testing.T, err error) string {
 		return ""
 	}
 	return e.Problem
+}
+
+// asRoot reports whether this is root. If not, and in CI, the test runs again
+// through sudo, and that decides; elsewhere it is skipped.
+func asRoot(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return true
+	}
+	if os.Getenv("CI") != "true" {
+		t.Skip("needs root; with CI=true it runs through sudo, which must not ask for a password")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sudo", "-n", "--", "env", "CI=true", self, "-test.run=^"+t.Name()+"$", "-test.v")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+" ") {
+		t.Errorf("%s: %v\n%s", cmd, err, out)
+	}
+	return false
 }
 
 func TestModes(t *testing.T) {
@@ -128,8 +151,8 @@ func TestNamedPipe(t *testing.T) {
 }
 
 func TestSomebodyElses(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
+	if !asRoot(t) { // nobody else can give files away
+		return
 	}
 	const other = 12345
 	for what, tt := range map[string]struct {
@@ -165,8 +188,8 @@ func TestSomebodyElses(t *testing.T) {
 // TestSomebodyElsesLink: in a folder like /tmp the owner of a link can point it
 // elsewhere.
 func TestSomebodyElsesLink(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
+	if !asRoot(t) { // nobody else can give files away
+		return
 	}
 	dir, _ := create(t)
 	shared := t.TempDir()
@@ -348,5 +371,35 @@ func TestComponents(t *testing.T) {
 		if got := components(path); !slices.Equal(got, want) {
 			t.Errorf("components(%q) = %q, want %q", path, got, want)
 		}
+	}
+}
+
+// TestNobodyIsToldToCloseOtherFolders: a state folder set to the wrong place
+// must not end in chmod 700 /etc.
+func TestNobodyIsToldToCloseOtherFolders(t *testing.T) {
+	dir := t.TempDir()
+	chmod(t, dir, 0o755)
+	hint := func() string {
+		t.Helper()
+		e, ok := errors.AsType[*Error](PrepareFolder(dir))
+		if !ok {
+			t.Fatal("an open folder was accepted")
+		}
+		return e.Hint
+	}
+	if got := hint(); !strings.Contains(got, "chmod 700") {
+		t.Errorf("empty folder: hint %q, want chmod", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "passwd"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := hint(); strings.Contains(got, "chmod") {
+		t.Errorf("folder with other files: hint %q, want no chmod", got)
+	}
+	if err := os.WriteFile(Path(dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := hint(); !strings.Contains(got, "chmod 700") {
+		t.Errorf("folder with a CA: hint %q, want chmod", got)
 	}
 }

@@ -144,6 +144,9 @@ func requireTool(t *testing.T, name string) string {
 	return path
 }
 
+// tempPrefix begins the names of atomicfile's temporary files.
+const tempPrefix = ".devproxy-tmp-"
+
 // stateFolder returns the path of a folder that does not exist yet.
 func stateFolder(t testing.TB) string {
 	return filepath.Join(t.TempDir(), "data", "devproxy")

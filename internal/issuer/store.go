@@ -100,6 +100,28 @@ func Rotate(dir string, domains []string) (*CA, error) {
 	return s.rotate(domains)
 }
 
+// PrepareFolder makes the state folder dir, with mode 0700, if it is missing.
+// It fails unless the folder is ours alone and nobody else can replace it, so
+// that what is put there, by us or for a command that runs as root, stays what
+// it is. The error is an *Error.
+func PrepareFolder(dir string) error {
+	s, err := newStore(dir)
+	if err != nil {
+		return err
+	}
+	return s.prepare()
+}
+
+// CheckFolder is PrepareFolder for those who only read: it makes nothing, and
+// its error matches fs.ErrNotExist if there is no folder.
+func CheckFolder(dir string) error {
+	s, err := newStore(dir)
+	if err != nil {
+		return err
+	}
+	return checkFolder(s.dir)
+}
+
 // A store is a state folder. It needs no lock: each file is put in place
 // whole, and whoever writes root.pem looks at ca.pem once more afterwards.
 type store struct {
@@ -185,7 +207,7 @@ func (s store) rotate(domains []string) (*CA, error) {
 	old, err := s.read()
 	switch {
 	case err == nil:
-		constraints = old.constraints.Union(domains)
+		constraints = old.constraints.union(domains)
 	case !errors.Is(err, fs.ErrNotExist):
 		if err := s.keepAside(); err != nil {
 			return nil, err
@@ -269,7 +291,7 @@ func encodeNew(constraints Constraints) ([]byte, error) {
 func (s store) publish(ca *CA) (*CA, error) {
 	path := RootPath(s.dir)
 	for {
-		want := ca.RootPEM()
+		want := ca.rootPEM()
 		if holds(path, want) {
 			return ca, nil
 		}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"devproxy/internal/atomicfile"
 )
 
 // create makes a CA in a new folder.
@@ -33,7 +31,7 @@ func consistent(t testing.TB, dir string) *CA {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := readFile(t, RootPath(dir)); !bytes.Equal(got, ca.RootPEM()) {
+	if got := readFile(t, RootPath(dir)); !bytes.Equal(got, ca.rootPEM()) {
 		t.Error("root.pem is not the root of ca.pem")
 	}
 	return ca
@@ -47,7 +45,7 @@ func files(t testing.TB, dir string) (names, temporary []string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
 			temporary = append(temporary, e.Name())
 		} else {
 			names = append(names, e.Name())
@@ -113,7 +111,7 @@ func TestRootFileIsDerived(t *testing.T) {
 	for what, spoil := range map[string]func() error{
 		"missing":   func() error { return os.Remove(path) },
 		"empty":     func() error { return os.Truncate(path, 0) },
-		"another":   func() error { return os.WriteFile(path, makeCA(t).RootPEM(), 0o644) },
+		"another":   func() error { return os.WriteFile(path, makeCA(t).rootPEM(), 0o644) },
 		"a symlink": func() error { return errors.Join(os.Rename(path, path+".old"), os.Symlink(path+".old", path)) },
 	} {
 		t.Run(what, func(t *testing.T) {
