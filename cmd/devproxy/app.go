@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -200,3 +201,27 @@ func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 }
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.stdout, format, args...) }
+
+// A resultWriter remembers that results could not be written, which the
+// functions that print them do not look at.
+type resultWriter struct {
+	w   io.Writer
+	mu  sync.Mutex // guards err
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (int, error) {
+	n, err := r.w.Write(p)
+	if err != nil {
+		r.mu.Lock()
+		r.err = err
+		r.mu.Unlock()
+	}
+	return n, err
+}
+
+func (r *resultWriter) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}

@@ -55,11 +55,15 @@ func (a *app) loadCA() (state string, ca *issuer.CA, err error) {
 	return state, ca, a.caError(err)
 }
 
-// caPath prints the stable path of the public root, once it is there.
+// caPath prints the stable path of the public root, which it brings in line
+// with the CA first.
 func (a *app) caPath() error {
 	state, _, err := a.loadCA()
 	if err != nil {
 		return err
+	}
+	if _, _, err := issuer.LoadOrCreate(state, nil); err != nil {
+		return a.caError(err)
 	}
 	a.printf("%s\n", issuer.RootPath(state))
 	return nil

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +11,7 @@ import (
 	"devproxy/internal/elevate"
 	"devproxy/internal/hostname"
 	"devproxy/internal/hosts"
+	"devproxy/internal/issuer"
 )
 
 func (a *app) hostsCommand() *cobra.Command {
@@ -81,11 +82,16 @@ func (a *app) hostsChange(ctx context.Context, state string, names []string, dry
 		}
 		return nil
 	}
-	if err := os.MkdirAll(state, 0o700); err != nil {
-		return err
+	// Root will copy from there.
+	if err := issuer.PrepareFolder(state); err != nil {
+		return a.caError(err)
+	}
+	why := "take devproxy's names out of " + change.Path
+	if len(change.Names) > 0 {
+		why = fmt.Sprintf("write %s to %s", namesText(change.Names), change.Path)
 	}
 	err = change.Apply(ctx, func(ctx context.Context, commands []elevate.Command) error {
-		return a.elevate(ctx, "change "+change.Path, commands)
+		return a.elevate(ctx, why, commands)
 	})
 	if errors.Is(err, elevate.ErrUnavailable) {
 		return &hintedError{err, "an administrator can run:", change.Commands}

@@ -32,9 +32,14 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	defer stop()
 
 	a := newApp(args, env, stdin, stdout, stderr)
+	results := &resultWriter{w: stdout}
+	a.stdout, a.ui.out = results, results
 	cmd := a.rootCommand()
 	cmd.SetArgs(args[1:])
 	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		err = results.failed()
+	}
 	if err == nil {
 		return exitDone
 	}

@@ -42,8 +42,17 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	state, src, cfg := o.state, o.source, o.cfg
 	level := zap.NewAtomicLevel()
 	setLevel(level, cfg.Log.Level)
-	log := newLogger(a.stderr, cfg.Log, level)
+	queue := newLogQueue(a.stderr)
+	defer queue.close()
+	log := newLogger(queue, cfg.Log, level)
+	defer takeStandardLog(log)()
 
+	// A CA is made only where the table can tell of it: after the ports.
+	open, err := listen(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer open.close()
 	ca, created, err := issuer.LoadOrCreate(state, cfg.Domains)
 	if err != nil {
 		return a.caError(err)
@@ -65,10 +74,6 @@ func (a *app) serve(ctx context.Context, args []string) error {
 		AccessLog:        access.Load,
 		Logger:           log,
 	})
-	if err != nil {
-		return err
-	}
-	open, err := listen(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

@@ -148,6 +148,10 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 
 // stores opens the trust stores of this machine and person.
 func (a *app) stores(state string, userOnly bool) (*trust.Machine, error) {
+	// Receipts that somebody else could have written are not acted on.
+	if err := issuer.CheckFolder(state); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, a.caError(err)
+	}
 	cfg := trust.Config{
 		State:    state,
 		Root:     "/",
@@ -193,13 +197,13 @@ func (a *app) printSteps(steps []trust.Step) {
 	for _, s := range steps {
 		switch {
 		case s.Command != nil && s.Privileged:
-			a.printf("%s: run as root: %s\n", s.Store, s.Command)
+			a.printf("%s: run as root: %s\n", s.Store, printable(s.Command.String()))
 		case s.Command != nil:
-			a.printf("%s: run: %s\n", s.Store, s.Command)
+			a.printf("%s: run: %s\n", s.Store, printable(s.Command.String()))
 		case s.File != "":
-			a.printf("%s: write: %s\n", s.Store, s.File)
+			a.printf("%s: write: %s\n", s.Store, printable(s.File))
 		default:
-			a.printf("%s: %s\n", s.Store, s.Note)
+			a.printf("%s: %s\n", s.Store, printable(s.Note))
 		}
 	}
 }

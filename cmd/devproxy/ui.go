@@ -79,7 +79,7 @@ func (u *ui) commands(list []elevate.Command) {
 }
 
 func (u *ui) message(kind string, c color, text string) {
-	fmt.Fprintf(u.err, "devproxy: %s: %s\n", paint(u.errColor, c, kind), text)
+	fmt.Fprintf(u.err, "devproxy: %s: %s\n", paint(u.errColor, c, kind), printable(text))
 }
 
 // A color is an ANSI SGR parameter.
@@ -113,6 +113,7 @@ func (u *ui) table(rows [][]cell) {
 	var widths []int
 	for _, row := range rows {
 		for i, c := range row {
+			row[i].text = printable(c.text)
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
