@@ -66,7 +66,9 @@ func (r *Runner) run(ctx context.Context, c Command) error {
 	}
 	cmd := r.command(running, c)
 	cmd.Stdout, cmd.Stderr = &out, &out // one writer: one pipe, in order
+	begin := time.Now()
 	err := wait(running, cmd)
+	atMost := time.Since(begin)
 
 	took, said := out.close()
 	switch {
@@ -76,11 +78,24 @@ func (r *Runner) run(ctx context.Context, c Command) error {
 		return fmt.Errorf("%s: %w", c, ctx.Err())
 	case took == 0 && r.NeedsSudo():
 		return fmt.Errorf("%w: sudo did not run %s: %v%s", ErrUnavailable, c, err, said)
-	case took > r.limit*9/10: // we see the start a little late
+	case took > r.limit*9/10, // we see the start a little late
+		atMost > r.limit && stopped(err): // or, on a busy machine, very late
 		return fmt.Errorf("%s: did not finish within %v%s", c, r.limit, said)
 	default:
 		return fmt.Errorf("%s: %v%s", c, err, said)
 	}
+}
+
+// stopped reports whether err is a command's end as timeout brings it about.
+// Commands can end like that by themselves; one that did so within the limit
+// was not stopped.
+func stopped(err error) bool {
+	const (
+		expired = 124     // timeout's own status
+		killed  = 128 + 9 // with SIGKILL, timeout included, where SIGTERM did nothing
+	)
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	return ok && (exit.ExitCode() == expired || exit.ExitCode() == killed)
 }
 
 func (r *Runner) command(ctx context.Context, c Command) *exec.Cmd {

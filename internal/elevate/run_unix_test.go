@@ -265,13 +265,40 @@ func TestHangingCommand(t *testing.T) {
 			t.Parallel()
 			l := newLifeline(t)
 			r := New(tt.cfg)
-			r.limit = 300 * time.Millisecond
+			r.limit = time.Second // on a busy machine, long enough to say hm
 			err := r.Run(t.Context(), []Command{shell(tt.script, l.path)})
-			if got := errText(err); !strings.Contains(got, ": did not finish within 300ms: hm") || errors.Is(err, ErrUnavailable) {
+			if got := errText(err); !strings.Contains(got, ": did not finish within 1s: hm") || errors.Is(err, ErrUnavailable) {
 				t.Errorf("Run = %q, want a timeout", got)
 			}
 			l.wait(t, l.end, "end of the command and its children")
 		})
+	}
+}
+
+// On a busy machine the start of a command may be seen when it is over, as from
+// this sudo, which holds back what the command prints.
+func TestHangingCommandSeenLate(t *testing.T) {
+	if _, err := exec.LookPath("timeout"); err != nil {
+		t.Skip("no timeout(1)")
+	}
+	sudo := fakeSudo(t, `"$@" >"$0.out" 2>&1; status=$?; cat "$0.out"; exit "$status"`)
+	for name, tt := range map[string]struct {
+		script string
+		limit  time.Duration
+		want   string
+	}{
+		"stopped":       {"echo hm; sleep 60", 300 * time.Millisecond, ": did not finish within 300ms"},
+		"killed":        {"trap '' TERM; echo hm; sleep 60; sleep 60", 300 * time.Millisecond, ": did not finish within 300ms"},
+		"own status":    {"echo hm; exit 124", Timeout, ": exit status 124: hm"},
+		"out of memory": {"echo hm; kill -s KILL $$", Timeout, ": exit status 137: "},
+	} {
+		// Not parallel: they share the file.
+		r := New(Config{Sudo: sudo, Terminal: true})
+		r.limit = tt.limit
+		err := r.Run(t.Context(), []Command{shell(tt.script)})
+		if got := errText(err); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: Run = %q, want %q", name, got, tt.want)
+		}
 	}
 }
 
