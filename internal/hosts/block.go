@@ -18,16 +18,16 @@ const (
 	beginLine = begin + ` (written by "devproxy hosts sync", removed by "devproxy hosts clean")`
 )
 
-// Update returns content, a hosts file, with exactly names in devproxy's
+// update returns content, a hosts file, with exactly names in devproxy's
 // block: two lines for each, 127.0.0.1 and ::1, in the order of the alphabet.
 // A block that is there is replaced where it stands, else one is appended.
 // Without names the block goes, and the file is what it was before the block
 // came. Other bytes never change; lines there that name the same hosts do no
 // harm and get none of our attention.
 //
-// Update fails, with the line, for markers that do not form one block, and for
+// update fails, with the line, for markers that do not form one block, and for
 // content or names that have no place in a hosts file.
-func Update(content []byte, names []string) ([]byte, error) {
+func update(content []byte, names []string) ([]byte, error) {
 	names, err := normalize(names)
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ var updateTests = []struct {
 func TestUpdate(t *testing.T) {
 	for _, tt := range updateTests {
 		content, names := []byte(tt.content), slices.Clone(tt.names)
-		got, err := Update(content, names)
+		got, err := update(content, names)
 		if err != nil || string(got) != tt.want {
 			t.Errorf("%s:\n got %q, %v\nwant %q", tt.name, got, err, tt.want)
 		}
@@ -81,9 +81,9 @@ var brokenTests = []struct {
 
 func TestUpdateRefuses(t *testing.T) {
 	for _, tt := range brokenTests {
-		got, err := Update([]byte(tt.content), tt.names)
+		got, err := update([]byte(tt.content), tt.names)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || got != nil {
-			t.Errorf("Update(%q, %q) = %q, %v; want the error %q", tt.content, tt.names, got, err, tt.want)
+			t.Errorf("update(%q, %q) = %q, %v; want the error %q", tt.content, tt.names, got, err, tt.want)
 		}
 	}
 }
@@ -104,18 +104,18 @@ func FuzzUpdate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte, list string) {
 		names := strings.Fields(list)
-		got, err := Update(content, names)
+		got, err := update(content, names)
 		if err != nil {
 			return
 		}
-		if again, err := Update(got, names); err != nil || !bytes.Equal(again, got) {
+		if again, err := update(got, names); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("not idempotent: %q, then %q, %v", got, again, err)
 		}
-		clean, err := Update(content, nil)
+		clean, err := update(content, nil)
 		if err != nil {
 			t.Fatalf("sync works, clean does not: %v", err)
 		}
-		if restored, err := Update(got, nil); err != nil || !bytes.Equal(restored, clean) {
+		if restored, err := update(got, nil); err != nil || !bytes.Equal(restored, clean) {
 			t.Fatalf("%q cleaned is %q, %v; want %q", got, restored, err, clean)
 		}
 		wantBefore, wantAfter, hadBlock := around(content)
@@ -163,7 +163,7 @@ func BenchmarkUpdate(b *testing.B) {
 	content := bytes.Repeat([]byte("0.0.0.0 ads.example\n"), 100_000) // a block list
 	b.SetBytes(int64(len(content)))
 	for b.Loop() {
-		if _, err := Update(content, []string{"a.test"}); err != nil {
+		if _, err := update(content, []string{"a.test"}); err != nil {
 			b.Fatal(err)
 		}
 	}

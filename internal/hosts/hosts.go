@@ -3,9 +3,9 @@
 // *.localhost (clients.md §8), and a name with one address only makes clients
 // wait for the other family.
 //
-// Update is the pure part. File plans a change of the file itself as a list of
-// standard commands, which can be shown, handed to an administrator or run;
-// becoming root is left to the function that Apply is given.
+// A File plans a change as a list of standard commands, which can be shown,
+// handed to an administrator or run; becoming root is left to the function that
+// Apply is given.
 package hosts
 
 import (
@@ -22,8 +22,8 @@ import (
 	"devproxy/internal/elevate"
 )
 
-// SystemPath is the hosts file of Unix systems.
-const SystemPath = "/etc/hosts"
+// systemPath is the hosts file of Unix systems.
+const systemPath = "/etc/hosts"
 
 // maxSize bounds what is read, in bytes. Block lists of several megabytes are
 // in use.
@@ -31,7 +31,7 @@ const maxSize = 64 << 20
 
 // File is a hosts file that may belong to root.
 type File struct {
-	Path string // "" means SystemPath
+	Path string // "" means /etc/hosts
 
 	// Dir is where the new content waits for the commands: a folder that
 	// exists and that only the current user can write to.
@@ -69,7 +69,7 @@ func (f File) Plan(names []string) (*Change, error) {
 	}
 	c := &Change{Path: f.Path, Names: names, staged: filepath.Join(f.Dir, "hosts.new")}
 	if c.Path == "" {
-		c.Path = SystemPath
+		c.Path = systemPath
 	}
 	if c.Path, err = resolve(c.Path); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (f File) Plan(names []string) (*Change, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if c.new, err = Update(c.old, names); err != nil {
+	if c.new, err = update(c.old, names); err != nil {
 		return nil, fmt.Errorf("%s: %v", c.Path, err)
 	}
 	if bytes.Equal(c.old, c.new) {

@@ -40,8 +40,8 @@ func TestBindMount(t *testing.T) {
 		bindMountInside(t)
 		return
 	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
+	if !asRoot(t) {
+		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestBindMount$", "-test.v")
 	cmd.Env = append(os.Environ(), "DEVPROXY_TEST_NAMESPACE=1")
