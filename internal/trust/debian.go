@@ -15,10 +15,9 @@ import (
 
 const kindDebian = "debian"
 
-// debian is the system store of Debian, Ubuntu and Alpine: a certificate file
-// per root in anchors, from which update-ca-certificates makes a bundle, links
-// and, by a hook of the package ca-certificates-java, Java's store
-// (clients.md §3).
+// debian is the system store of Debian and Ubuntu: a certificate file per root
+// in anchors, from which update-ca-certificates makes a bundle, links and, by a
+// hook of the package ca-certificates-java, Java's store (clients.md §3).
 type debian struct {
 	anchors  string // folder for local roots
 	certs    string // folder of links that OpenSSL reads
@@ -45,12 +44,26 @@ func (m *Machine) debian() *debian {
 	}
 }
 
-func (d *debian) label() (name, location string) { return "System", d.anchors }
-
-func (d *debian) receipt(a anchor) receipt {
-	name, location := d.label()
-	return receipt{Kind: kindDebian, Store: name, Location: location, Name: a.name, Fingerprint: a.sum.String()}
+// findDebian goes by what is on disk: the name of the system says less.
+func findDebian(m *Machine, _ anchor) ([]store, []Status) {
+	d := m.debian()
+	if m.cfg.UserOnly || !isExecutable(d.update) || !isDir(d.anchors) {
+		return nil, nil
+	}
+	return []store{d}, nil
 }
+
+// reopenDebian takes no receipt's word for the place: root deletes files there.
+func reopenDebian(m *Machine, r receipt) store {
+	if d := m.debian(); d.anchors == r.Location {
+		return d
+	}
+	return nil
+}
+
+func (d *debian) kind() string { return kindDebian }
+
+func (d *debian) label() (name, location string) { return "System", d.anchors }
 
 func (d *debian) anchorFile(a anchor) string { return filepath.Join(d.anchors, a.name+".crt") }
 func (d *debian) linkFile(a anchor) string   { return filepath.Join(d.certs, a.name+".pem") }
@@ -297,20 +310,21 @@ func (d *debian) planRemove(_ context.Context, as []anchor) []Step {
 	return d.steps(commands)
 }
 
-func (d *debian) remove(ctx context.Context, as []anchor) error {
+func (d *debian) remove(ctx context.Context, as []anchor) (removed bool, err error) {
 	// An update-ca-certificates that was killed leaves half a bundle, to which
 	// the next run adds: a root comes back that way, once.
 	for range 2 {
 		commands, err := d.removeCommands(as)
 		if err != nil || len(commands) == 0 {
-			return err
+			return removed, err
 		}
 		err = d.privileged(ctx, "take the root certificate out of the system's trust store", commands)
 		if err != nil {
-			return err
+			return removed, err
 		}
+		removed = true
 	}
-	return nil
+	return removed, nil
 }
 
 func (d *debian) gone(_ context.Context, a anchor) (finding, error) {

@@ -110,7 +110,7 @@ func TestDebianSupersededRoots(t *testing.T) {
 		mustInstall(t, m, root, file)
 	}
 	never, neverFile := newRoot(t)
-	if err := m.receipts.add(f.d.receipt(anchorFor(t, never, neverFile))); err != nil {
+	if err := m.receipts.add(receiptOf(f.d, anchorFor(t, never, neverFile))); err != nil {
 		t.Fatal(err)
 	}
 	f.runs = nil
@@ -221,11 +221,11 @@ func TestDebianInterrupted(t *testing.T) {
 		m := newMachine(t)
 		f := newFakeDebian(t, m)
 		mkdir(t, m.cfg.State)
-		if err := m.receipts.add(f.d.receipt(anchorFor(t, root, file))); err != nil {
+		if err := m.receipts.add(receiptOf(f.d, anchorFor(t, root, file))); err != nil {
 			t.Fatal(err)
 		}
-		if got := only(t, mustRemove(t, m)); got.State != NotTrusted || f.runs != nil || exists(m.receipts.file()) {
-			t.Errorf("got %+v after %v, want not trusted, no command, no receipts", got, f.runs)
+		if got := only(t, mustRemove(t, m)); got.State != NotTrusted || got.Changed || f.runs != nil || exists(m.receipts.file()) {
+			t.Errorf("got %+v after %v, want not trusted, unchanged, no command, no receipts", got, f.runs)
 		}
 	})
 }

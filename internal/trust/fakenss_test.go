@@ -115,6 +115,6 @@ func newFakeNSS(t *testing.T) (*Machine, *fakeNSS, *database) {
 	m.cfg.Path = filepath.Join(m.cfg.Root, "usr/bin")
 	build(t, m.cfg.Path, "../bin/certutil")
 	d := m.database("Chromium", dir)
-	m.find = func(*Machine, anchor) ([]store, []Status) { return []store{d}, nil }
+	finds(m, d)
 	return m, f, d
 }

@@ -147,7 +147,7 @@ func TestLayouts(t *testing.T) {
 			for _, what := range tc.home {
 				build(t, m.cfg.Home, what)
 			}
-			stores, notices := m.find(m, anchor{})
+			stores, notices := m.find(anchor{})
 			var got []string
 			for _, s := range stores {
 				name, place := s.label()
@@ -173,7 +173,7 @@ func TestLayouts(t *testing.T) {
 func TestNoHome(t *testing.T) {
 	m := newMachine(t)
 	m.cfg.Home = ""
-	if stores, notices := m.find(m, anchor{}); stores != nil || notices != nil {
+	if stores, notices := m.find(anchor{}); stores != nil || notices != nil {
 		t.Errorf("got %v, %v, want nothing", stores, notices)
 	}
 }

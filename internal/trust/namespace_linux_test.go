@@ -32,6 +32,46 @@ var writable = []string{
 	"/var/log",
 }
 
+// everything reports whether slow tests are to run, and sudo may be used for
+// what needs root.
+func everything() bool {
+	return !testing.Short() && (os.Getenv("CI") == "true" || os.Getenv("DEVPROXY_REAL_STORES") == "1")
+}
+
+// asRoot reports whether this is root. If not, and everything is to run, the
+// test runs again through sudo, and that decides. Where sudo is no way it is
+// skipped, but not in CI.
+func asRoot(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return true
+	}
+	skip := func(why string) {
+		t.Helper()
+		if os.Getenv("CI") == "true" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	if !everything() {
+		skip("needs root; with CI=true or DEVPROXY_REAL_STORES=1 it runs through sudo")
+	}
+	if exec.Command("sudo", "-n", "true").Run() != nil {
+		skip("needs root, or sudo that does not ask for a password")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sudo", "-n", "--", "env", "CI="+os.Getenv("CI"), "DEVPROXY_REAL_STORES=1",
+		self, "-test.run=^"+t.Name()+"$", "-test.v")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+" ") {
+		t.Errorf("%s: %v\n%s", cmd, err, out)
+	}
+	return false
+}
+
 // TestRealStores works on copies of this machine's stores with the real
 // commands. It runs itself again in a mount namespace of its own.
 func TestRealStores(t *testing.T) {
@@ -46,11 +86,11 @@ func TestRealStores(t *testing.T) {
 		t.Run("read-only database", testRealReadOnly)
 		return
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root for a mount namespace")
+	if !everything() {
+		t.Skip("takes up to a minute: runs with CI=true or DEVPROXY_REAL_STORES=1, as in make unit")
 	}
-	if testing.Short() {
-		t.Skip("takes some seconds")
+	if !asRoot(t) { // for the namespace
+		return
 	}
 	for _, name := range []string{"update-ca-certificates", "openssl", "keytool", "certutil"} {
 		tool(t, name)
@@ -153,7 +193,7 @@ func realMachine(t *testing.T) *Machine {
 	m.cfg.Elevate = func(_ context.Context, _ string, commands []elevate.Command) error {
 		return runAsRoot(t, commands)
 	}
-	m.find = func(m *Machine, _ anchor) ([]store, []Status) { return []store{m.debian()}, nil }
+	finds(m, m.debian())
 	return m
 }
 

@@ -35,11 +35,11 @@ func (m *Machine) database(store, dir string) *database {
 	}
 }
 
-func (d *database) label() (name, location string) { return d.store, d.dir }
+func reopenDatabase(m *Machine, r receipt) store { return m.database(r.Store, r.Location) }
 
-func (d *database) receipt(a anchor) receipt {
-	return receipt{Kind: kindNSS, Store: d.store, Location: d.dir, Name: a.name, Fingerprint: a.sum.String()}
-}
+func (d *database) kind() string { return kindNSS }
+
+func (d *database) label() (name, location string) { return d.store, d.dir }
 
 func (d *database) file() string { return filepath.Join(d.dir, "cert9.db") }
 
@@ -47,13 +47,17 @@ func (d *database) file() string { return filepath.Join(d.dir, "cert9.db") }
 func hasDatabase(dir string) bool { return isFile(filepath.Join(dir, "cert9.db")) }
 
 // find looks for a, first under its own nickname, then among the other roots:
-// NSS keeps the first nickname that a certificate ever had.
-func (d *database) find(ctx context.Context, a anchor) (e entry, ok bool, err error) {
+// NSS keeps the first nickname that a certificate ever had. Where there is no
+// database there is no certificate.
+func (d *database) find(ctx context.Context, a anchor) (e entry, held bool, err error) {
+	if !hasDatabase(d.dir) {
+		return entry{}, false, nil
+	}
 	err = d.patiently(ctx, func() error {
-		e, ok, err = d.findOnce(ctx, a)
+		e, held, err = d.findOnce(ctx, a)
 		return err
 	})
-	return e, ok, err
+	return e, held, d.explain(err)
 }
 
 func (d *database) findOnce(ctx context.Context, a anchor) (entry, bool, error) {
@@ -75,14 +79,11 @@ func (d *database) findOnce(ctx context.Context, a anchor) (entry, bool, error) 
 }
 
 func (d *database) verify(ctx context.Context, a anchor) (finding, error) {
-	if !hasDatabase(d.dir) {
-		return finding{state: NotTrusted}, nil
-	}
-	e, ok, err := d.find(ctx, a)
+	e, held, err := d.find(ctx, a)
 	switch {
 	case err != nil:
-		return finding{}, d.explain(err)
-	case !ok:
+		return finding{}, err
+	case !held:
 		return finding{state: NotTrusted}, nil
 	case e.trusted() && e.nickname == a.name:
 		return finding{state: Trusted, ours: true}, nil
@@ -103,10 +104,7 @@ func (d *database) hasNewTrust(a anchor) bool {
 }
 
 func (d *database) plan(ctx context.Context, a anchor) []Step {
-	if d.tool.path == "" {
-		return []Step{noteStep(d, d.tool.missing())}
-	}
-	if err := d.checkOwner(); err != nil {
+	if err := d.writable(); err != nil {
 		return []Step{noteStep(d, err)}
 	}
 	var steps []Step
@@ -120,10 +118,7 @@ func (d *database) plan(ctx context.Context, a anchor) []Step {
 }
 
 func (d *database) install(ctx context.Context, a anchor) error {
-	if d.tool.path == "" {
-		return d.tool.missing()
-	}
-	if err := d.checkOwner(); err != nil {
+	if err := d.writable(); err != nil {
 		return err
 	}
 	if !hasDatabase(d.dir) {
@@ -144,7 +139,7 @@ func (d *database) install(ctx context.Context, a anchor) error {
 	}
 	// A database with a password takes the certificate and fails on the trust:
 	// that half must not stay.
-	if e, ok, err := d.find(ctx, a); err == nil && ok && e.nickname == a.name && !e.trusted() {
+	if e, held, err := d.find(ctx, a); err == nil && held && e.nickname == a.name && !e.trusted() {
 		if err := d.delete(ctx, e.nickname); err != nil {
 			return fmt.Errorf("%v; take the untrusted certificate out again: %v", addErr, err)
 		}
@@ -160,61 +155,53 @@ func (d *database) install(ctx context.Context, a anchor) error {
 }
 
 func (d *database) delete(ctx context.Context, nickname string) error {
-	return d.patiently(ctx, func() error {
+	return d.explain(d.patiently(ctx, func() error {
 		_, err := d.tool.do(ctx, d.tool.deleteCommand(d.dir, nickname))
 		return err
-	})
+	}))
 }
 
 func (d *database) planRemove(ctx context.Context, as []anchor) []Step {
-	if !hasDatabase(d.dir) {
-		return nil
-	}
 	var steps []Step
 	for _, a := range as {
-		e, ok, err := d.find(ctx, a)
+		e, held, err := d.find(ctx, a)
 		if err != nil {
-			steps = append(steps, noteStep(d, d.explain(err)))
-		} else if ok {
+			steps = append(steps, noteStep(d, err))
+		} else if held {
 			steps = append(steps, Step{Store: d.store, Location: d.dir, Command: d.tool.deleteCommand(d.dir, e.nickname)})
 		}
 	}
 	return steps
 }
 
-func (d *database) remove(ctx context.Context, as []anchor) error {
+func (d *database) remove(ctx context.Context, as []anchor) (removed bool, err error) {
 	if !hasDatabase(d.dir) {
-		return nil
+		return false, nil
 	}
-	if d.tool.path == "" {
-		return d.tool.missing()
-	}
-	if err := d.checkOwner(); err != nil {
-		return err
+	if err := d.writable(); err != nil {
+		return false, err
 	}
 	for _, a := range as {
-		e, ok, err := d.find(ctx, a)
-		if err == nil && ok {
+		e, held, err := d.find(ctx, a)
+		if err == nil && held {
 			err = d.delete(ctx, e.nickname)
 		}
 		if err != nil {
-			return d.explain(err) // what keeps one root here keeps them all
+			return removed, err // what keeps one root here keeps them all
 		}
+		removed = removed || held
 	}
-	return nil
+	return removed, nil
 }
 
 func (d *database) gone(ctx context.Context, a anchor) (finding, error) {
-	if !hasDatabase(d.dir) {
-		return finding{state: NotTrusted}, nil
-	}
-	e, ok, err := d.find(ctx, a)
+	e, held, err := d.find(ctx, a)
 	switch {
 	case err != nil:
-		return finding{}, d.explain(err)
-	case ok && e.trusted():
+		return finding{}, err
+	case held && e.trusted():
 		return finding{state: Trusted, detail: fmt.Sprintf("still there as %q", e.nickname)}, nil
-	case ok:
+	case held:
 		return finding{detail: fmt.Sprintf("still there as %q, without trust", e.nickname)}, nil
 	case d.hasNewTrust(a):
 		// certutil -D leaves such rows behind; they matter only to a server
@@ -227,8 +214,12 @@ func (d *database) gone(ctx context.Context, a anchor) (finding, error) {
 	return finding{state: NotTrusted}, nil
 }
 
-// checkOwner refuses to write in somebody else's home.
-func (d *database) checkOwner() error {
+// writable returns what keeps us from writing: that there is no tool for it, or
+// that this is somebody else's home.
+func (d *database) writable() error {
+	if d.tool.path == "" {
+		return d.tool.missing()
+	}
 	if hasDatabase(d.dir) {
 		if err := checkOwner(d.file()); err != nil {
 			return err

@@ -26,7 +26,7 @@ func (m *Machine) Plan(ctx context.Context, root *x509.Certificate, rootPath str
 	if err != nil {
 		return nil, err
 	}
-	stores, notices := m.find(m, a)
+	stores, notices := m.find(a)
 	var steps []Step
 	for _, s := range stores {
 		found, err := s.verify(ctx, a)

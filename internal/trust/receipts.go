@@ -18,7 +18,7 @@ import (
 
 // A receipt records that a root was, or was about to be, put into a store.
 type receipt struct {
-	Kind        string    `json:"kind"`              // how to undo it: kindDebian, kindNSS
+	Kind        string    `json:"kind"`              // how to undo it: the name of a kind
 	Store       string    `json:"store"`             // as Status.Store
 	Location    string    `json:"location"`          // folder of the store
 	Name        string    `json:"name"`              // file name without extension, or nickname

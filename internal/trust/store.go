@@ -16,8 +16,8 @@ import (
 type store interface {
 	// label returns what Status calls the store and its place.
 	label() (name, location string)
-	// receipt returns the record of a's being put here.
-	receipt(a anchor) receipt
+	// kind returns the name under which kinds of this system has the store.
+	kind() string
 	// verify reads the store and nothing else. Its error, mostly a *problem,
 	// says that the store cannot be read.
 	verify(ctx context.Context, a anchor) (finding, error)
@@ -26,9 +26,52 @@ type store interface {
 	install(ctx context.Context, a anchor) error
 	// planRemove returns what remove would do now.
 	planRemove(ctx context.Context, as []anchor) []Step
-	remove(ctx context.Context, as []anchor) error
+	// remove reports whether it took out anything, not whether all is gone.
+	remove(ctx context.Context, as []anchor) (removed bool, err error)
 	// gone is NotTrusted when nothing of a is left here, else it says what is.
 	gone(ctx context.Context, a anchor) (finding, error)
+}
+
+// A kind is how Machine comes by the stores of one sort. systemKinds, in the
+// file of each system, is the table of all that can be there.
+type kind struct {
+	name string // in receipts, so it never changes
+
+	// find returns what can be worked on now, and what is to be said of the
+	// rest. It looks at a only to tell people what to do.
+	find func(m *Machine, a anchor) (stores []store, notices []Status)
+
+	// reopen returns the store that a receipt of this kind speaks of, nil if
+	// there is none in that place. It does not ask where clients look today:
+	// what was written must go, though the browser be gone or have moved.
+	reopen func(m *Machine, r receipt) store
+}
+
+// find returns the stores of every kind, and what is to be said of those that
+// cannot be worked on.
+func (m *Machine) find(a anchor) (stores []store, notices []Status) {
+	for _, k := range m.kinds {
+		s, n := k.find(m, a)
+		stores, notices = append(stores, s...), append(notices, n...)
+	}
+	return stores, notices
+}
+
+// reopen returns the store that r speaks of, nil if this devproxy does not
+// know it.
+func (m *Machine) reopen(r receipt) store {
+	for _, k := range m.kinds {
+		if k.name == r.Kind {
+			return k.reopen(m, r)
+		}
+	}
+	return nil
+}
+
+// receiptOf returns the record of a's being put into s.
+func receiptOf(s store, a anchor) receipt {
+	name, location := s.label()
+	return receipt{Kind: s.kind(), Store: name, Location: location, Name: a.name, Fingerprint: a.sum.String()}
 }
 
 // A finding is what a store says about one root.

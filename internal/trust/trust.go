@@ -9,8 +9,8 @@
 // system commands, handed to Config.Elevate or shown to an administrator.
 //
 // Where the certificate comes from and how results are shown is left to the
-// caller. To add a store, implement the store interface, name its kind in
-// Machine.recorded and list it in the find function of its system.
+// caller. To add a store, implement the store interface in a file of its own and
+// list its kind among the kinds of its system.
 package trust
 
 import (
@@ -19,7 +19,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"go.uber.org/zap"
@@ -79,16 +78,13 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// MarshalText returns the state as String does.
-func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
 // A Status is what is known about one store. After Install all is well in a
 // store that is Trusted, after Remove in one that is NotTrusted.
 type Status struct {
 	Store    string // whose store, as people call it: "System", "Chromium", "Firefox"
 	Location string // file or folder; "" if the store has none yet
 	State    State
-	Changed  bool   // this call brought the store into State
+	Changed  bool   // this call brought the store into State; false if it was so before
 	Detail   string // why it is not as wanted, or what else is to know
 	Fix      string // what a person can do about it
 
@@ -103,7 +99,7 @@ type Machine struct {
 	cfg      Config
 	log      *zap.Logger
 	run      runner
-	find     func(*Machine, anchor) (stores []store, notices []Status)
+	kinds    []kind
 	receipts receipts
 }
 
@@ -124,218 +120,24 @@ func Open(cfg Config) (*Machine, error) {
 	m := &Machine{
 		cfg:      cfg,
 		log:      cfg.Logger.Named("trust"),
-		find:     findStores,
+		kinds:    systemKinds,
 		receipts: receipts{dir: cfg.State},
 	}
 	m.run = logged(m.log, runCommand)
 	return m, nil
 }
 
-// Install makes root, whose PEM file is at rootPath, trusted in every store
-// found. Stores that trust it already are left alone: a second run changes
-// nothing and asks nobody for privilege. The error says that nothing could be
-// tried at all; what went wrong in one store is in its Status.
-func (m *Machine) Install(ctx context.Context, root *x509.Certificate, rootPath string) ([]Status, error) {
-	a, err := newAnchor(root, rootPath)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(m.cfg.State, 0o700); err != nil {
-		return nil, fmt.Errorf("create state folder: %w", err)
-	}
-	unlock, err := m.receipts.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if _, err := m.receipts.loadOrSetAside(); err != nil {
-		return nil, err
-	}
-	stores, notices := m.find(m, a)
-	var all []Status
-	for _, s := range stores {
-		all = append(all, m.installIn(ctx, s, a))
-	}
-	return append(all, notices...), nil
-}
-
-func (m *Machine) installIn(ctx context.Context, s store, a anchor) Status {
-	found, err := s.verify(ctx, a)
-	if err != nil {
-		return status(s, finding{}, err)
-	}
-	if found.state == Trusted {
-		return status(s, m.confirm(s, a, found), nil)
-	}
-	// First the receipt: a root that nobody remembers is worse than a receipt
-	// for nothing.
-	if err := m.receipts.add(s.receipt(a)); err != nil {
-		found.detail = fmt.Sprintf("left alone, since the change cannot be recorded: %v", err)
-		return status(s, found, nil)
-	}
-	installErr := s.install(ctx, a)
-	if found, err = s.verify(ctx, a); err == nil && found.state != Trusted {
-		err = installErr
-		if found.detail == "" {
-			found.detail = "the change had no effect"
-		}
-	}
-	st := status(s, m.confirm(s, a, found), err)
-	st.Changed = st.State == Trusted
-	m.log.Info("store changed", zap.String("store", st.Store), zap.String("file", st.Location),
-		zap.Stringer("state", st.State), zap.Error(installErr))
-	return st
-}
-
-// confirm completes the receipt of a root that is trusted, and makes one where
-// the state folder was lost: what has our name can be undone.
-func (m *Machine) confirm(s store, a anchor, found finding) finding {
-	if found.state == Trusted && found.ours {
-		if err := m.receipts.confirm(s.receipt(a)); err != nil {
-			found.detail = fmt.Sprintf("not recorded for removal: %v", err)
-		}
-	}
-	return found
-}
-
 // Status reads every store and changes nothing.
 func (m *Machine) Status(ctx context.Context, root *x509.Certificate) []Status {
 	sum := fingerprint(sha256.Sum256(root.Raw))
 	a := anchor{sum: sum, name: anchorName(sum)}
-	stores, notices := m.find(m, a)
+	stores, notices := m.find(a)
 	var all []Status
 	for _, s := range stores {
 		found, err := s.verify(ctx, a)
 		all = append(all, status(s, found, err))
 	}
 	return append(all, notices...)
-}
-
-// Remove takes out everything that the receipts name, whichever root it was.
-// A receipt is dropped once nothing of its root is left in the store. With no
-// receipts there is nothing to do and no Status.
-func (m *Machine) Remove(ctx context.Context) ([]Status, error) {
-	if _, err := os.Stat(m.receipts.file()); err != nil && len(m.receipts.aside()) == 0 {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	unlock, err := m.receipts.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	recorded, err := m.receipts.loadOrSetAside()
-	if err != nil {
-		return nil, err
-	}
-	var all []Status
-	for _, g := range m.groups(recorded) {
-		all = append(all, m.removeFrom(ctx, g))
-	}
-	for _, file := range m.receipts.aside() {
-		all = append(all, Status{
-			Store:    "Receipts",
-			Location: file,
-			Detail:   "damaged receipts, kept aside: they may name roots that are still trusted",
-			Fix:      "look into the file, remove what it names, then delete it",
-		})
-	}
-	return all, nil
-}
-
-func (m *Machine) removeFrom(ctx context.Context, g group) Status {
-	if g.store == nil {
-		return Status{
-			Store:    g.receipts[0].Store,
-			Location: g.receipts[0].Location,
-			Detail:   fmt.Sprintf("this devproxy does not know stores of kind %q", g.receipts[0].Kind),
-			Fix:      "use the devproxy that put the root there, or a newer one",
-		}
-	}
-	// What was there decides whether anything changed, and spares the
-	// privilege where nothing has to be done.
-	st, clean := m.leftIn(ctx, g)
-	if clean {
-		return st
-	}
-	removeErr := g.store.remove(ctx, g.anchors)
-	st, clean = m.leftIn(ctx, g)
-	st.Changed = clean
-	if p, ok := errors.AsType[*problem](removeErr); ok && !clean {
-		st.Detail, st.Fix, st.Commands = p.detail, p.fix, p.commands
-	} else if removeErr != nil && !clean {
-		st.Detail = removeErr.Error()
-	}
-	m.log.Info("store changed", zap.String("store", st.Store), zap.String("file", st.Location),
-		zap.Stringer("state", st.State), zap.Error(removeErr))
-	return st
-}
-
-// leftIn returns the worst that is left of g's roots and drops the receipts of
-// those that are gone.
-func (m *Machine) leftIn(ctx context.Context, g group) (worst Status, clean bool) {
-	worst = status(g.store, finding{state: NotTrusted}, nil)
-	clean = true
-	for i, a := range g.anchors {
-		left, err := g.store.gone(ctx, a)
-		if err == nil && left.state == NotTrusted {
-			if err = m.receipts.drop(g.receipts[i]); err == nil {
-				if worst.Detail == "" {
-					worst.Detail = left.detail
-				}
-				continue
-			}
-			err = fmt.Errorf("nothing is left, but the receipt stays: %v", err)
-		}
-		clean = false
-		if st := status(g.store, left, err); worst.State != Trusted {
-			worst = st
-		}
-	}
-	return worst, clean
-}
-
-// A group is the receipts of one store.
-type group struct {
-	store    store // nil if this version does not know the kind
-	receipts []receipt
-	anchors  []anchor // one for each receipt
-}
-
-// groups orders receipts by store, so that each store is worked on once.
-func (m *Machine) groups(recorded []receipt) []group {
-	type place struct{ kind, location string }
-	index := make(map[place]int)
-	var all []group
-	for _, r := range recorded {
-		p := place{r.Kind, r.Location}
-		i, ok := index[p]
-		if !ok {
-			i = len(all)
-			index[p] = i
-			all = append(all, group{store: m.recorded(r)})
-		}
-		all[i].receipts = append(all[i].receipts, r)
-		all[i].anchors = append(all[i].anchors, anchor{sum: r.sum(), name: r.Name})
-	}
-	return all
-}
-
-// recorded returns the store that r speaks of, nil if there is no such kind.
-// It does not ask where browsers look today: what was written must go, though
-// the browser be gone or have moved.
-func (m *Machine) recorded(r receipt) store {
-	switch r.Kind {
-	case kindNSS:
-		return m.database(r.Store, r.Location)
-	case kindDebian:
-		if d := m.debian(); d.anchors == r.Location {
-			return d
-		}
-	}
-	return nil
 }
 
 // privileged runs commands as root.

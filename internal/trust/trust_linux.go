@@ -5,23 +5,20 @@ import (
 	"strings"
 )
 
-// findStores returns the stores of a Linux machine, the system's first, and
-// what is to be said of those that cannot be worked on.
-func findStores(m *Machine, a anchor) (stores []store, notices []Status) {
-	if d := m.debian(); !m.cfg.UserOnly && isExecutable(d.update) && isDir(d.anchors) {
-		stores = append(stores, d)
-	}
+// systemKinds are the stores of a Linux machine, the system's own first.
+var systemKinds = []kind{
+	{kindDebian, findDebian, reopenDebian},
+	{kindNSS, findBrowsers, reopenDatabase},
+}
+
+// findBrowsers returns the NSS databases of the user's browsers.
+func findBrowsers(m *Machine, a anchor) (stores []store, notices []Status) {
 	if !filepath.IsAbs(m.cfg.Home) {
-		return stores, nil
+		return nil, nil
 	}
-	for _, find := range []func() ([]store, []Status){
-		func() ([]store, []Status) { return m.findChromium(a) },
-		m.findFirefox,
-	} {
-		s, n := find()
-		stores, notices = append(stores, s...), append(notices, n...)
-	}
-	return stores, notices
+	stores, notices = m.findChromium(a)
+	s, n := m.findFirefox()
+	return append(stores, s...), append(notices, n...)
 }
 
 // programPath is where browsers are looked for: a desktop may start them from

@@ -131,15 +131,16 @@ func newShelf(place string) *shelf { return &shelf{place: place, held: map[finge
 
 func (s *shelf) label() (string, string) { return "Shelf", s.place }
 
-func (s *shelf) receipt(a anchor) receipt {
-	return receipt{Kind: "shelf", Store: "Shelf", Location: s.place, Name: a.name, Fingerprint: a.sum.String()}
-}
+func (s *shelf) kind() string { return "shelf" }
 
 func (s *shelf) verify(_ context.Context, a anchor) (finding, error) {
-	if s.held[a.sum] {
-		return finding{state: Trusted, ours: true}, s.verifyErr
+	switch {
+	case s.verifyErr != nil:
+		return finding{}, s.verifyErr
+	case s.held[a.sum]:
+		return finding{state: Trusted, ours: true}, nil
 	}
-	return finding{state: NotTrusted}, s.verifyErr
+	return finding{state: NotTrusted}, nil
 }
 
 func (s *shelf) change() {
@@ -157,14 +158,15 @@ func (s *shelf) install(_ context.Context, a anchor) error {
 	return s.installErr
 }
 
-func (s *shelf) remove(_ context.Context, as []anchor) error {
+func (s *shelf) remove(_ context.Context, as []anchor) (removed bool, err error) {
 	s.change()
 	if s.removeErr == nil {
 		for _, a := range as {
+			removed = removed || s.held[a.sum]
 			delete(s.held, a.sum)
 		}
 	}
-	return s.removeErr
+	return removed, s.removeErr
 }
 
 func (s *shelf) gone(ctx context.Context, a anchor) (finding, error) { return s.verify(ctx, a) }
@@ -194,10 +196,27 @@ func newMachine(t testing.TB, stores ...store) *Machine {
 	mkdir(t, m.cfg.Home)
 	mkdir(t, m.cfg.Root)
 	if stores != nil {
-		m.find = func(*Machine, anchor) ([]store, []Status) { return stores, nil }
+		finds(m, stores...)
 	}
 	return m
 }
+
+// finds makes m find stores and nothing else. What its receipts name m opens as
+// before.
+func finds(m *Machine, stores ...store) {
+	kinds := []kind{{find: func(*Machine, anchor) ([]store, []Status) { return stores, nil }}}
+	for _, k := range m.kinds {
+		kinds = append(kinds, kind{k.name, findNone, k.reopen})
+	}
+	m.kinds = kinds
+}
+
+// reopens makes m take receipts of s's kind for ones of s.
+func reopens(m *Machine, s store) {
+	m.kinds = append(m.kinds, kind{s.kind(), findNone, func(*Machine, receipt) store { return s }})
+}
+
+func findNone(*Machine, anchor) ([]store, []Status) { return nil, nil }
 
 func mustInstall(t testing.TB, m *Machine, root *x509.Certificate, file string) []Status {
 	t.Helper()
@@ -320,15 +339,14 @@ func TestRemoveKeepsReceiptOfWhatStays(t *testing.T) {
 	m := newMachine(t, s)
 	mkdir(t, m.cfg.State)
 	for _, a := range []anchor{anchorFor(t, one, oneFile), anchorFor(t, two, twoFile)} {
-		if err := m.receipts.add(s.receipt(a)); err != nil {
+		if err := m.receipts.add(receiptOf(s, a)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.held[sha256.Sum256(two.Raw)] = true
 	s.removeErr = errors.New("stuck")
-	g := m.groups(mustLoad(t, m))[0]
-	g.store = s
-	got := m.removeFrom(t.Context(), g)
+	reopens(m, s)
+	got := only(t, mustRemove(t, m))
 	if got.State != Trusted || got.Detail != "stuck" || got.Changed {
 		t.Errorf("got %+v, want trusted, stuck", got)
 	}
@@ -338,13 +356,76 @@ func TestRemoveKeepsReceiptOfWhatStays(t *testing.T) {
 	}
 
 	s.removeErr = nil
-	g = m.groups(left)[0]
-	g.store = s
-	if got := m.removeFrom(t.Context(), g); got.State != NotTrusted || !got.Changed {
+	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || !got.Changed {
 		t.Errorf("got %+v, want not trusted, changed", got)
 	}
 	if exists(m.receipts.file()) {
 		t.Error("the receipts file outlived its last receipt")
+	}
+}
+
+// "removed" is said of what was there and of nothing else.
+func TestRemoveChanged(t *testing.T) {
+	one, oneFile := newRoot(t)
+	two, twoFile := newRoot(t)
+	for name, tc := range map[string]struct {
+		held     []*x509.Certificate // of the two that have receipts
+		prepare  func(s *shelf)
+		state    State
+		changed  bool
+		receipts int
+	}{
+		"both there":      {held: []*x509.Certificate{one, two}, state: NotTrusted, changed: true},
+		"one there":       {held: []*x509.Certificate{two}, state: NotTrusted, changed: true},
+		"never installed": {state: NotTrusted},
+		"unreadable before, empty": {
+			prepare: func(s *shelf) {
+				s.verifyErr = errors.New("dark")
+				s.onChange = func() { s.verifyErr = nil }
+			},
+			state: NotTrusted,
+		},
+		"unreadable before, held": {
+			held: []*x509.Certificate{one},
+			prepare: func(s *shelf) {
+				s.verifyErr = errors.New("dark")
+				s.onChange = func() { s.verifyErr = nil }
+			},
+			state: NotTrusted, changed: true,
+		},
+		"unreadable": {
+			held:    []*x509.Certificate{one},
+			prepare: func(s *shelf) { s.verifyErr = errors.New("dark") },
+			state:   Unknown, receipts: 2,
+		},
+		"stuck": {
+			held:    []*x509.Certificate{one, two},
+			prepare: func(s *shelf) { s.removeErr = errors.New("stuck") },
+			state:   Trusted, receipts: 2,
+		},
+	} {
+		s := newShelf("/shelf")
+		m := newMachine(t)
+		reopens(m, s)
+		mkdir(t, m.cfg.State)
+		for _, a := range []anchor{anchorFor(t, one, oneFile), anchorFor(t, two, twoFile)} {
+			if err := m.receipts.add(receiptOf(s, a)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, root := range tc.held {
+			s.held[sha256.Sum256(root.Raw)] = true
+		}
+		if tc.prepare != nil {
+			tc.prepare(s)
+		}
+		got := only(t, mustRemove(t, m))
+		if got.State != tc.state || got.Changed != tc.changed {
+			t.Errorf("%s: got %+v, want %v, changed %v", name, got, tc.state, tc.changed)
+		}
+		if n := len(mustLoad(t, m)); n != tc.receipts {
+			t.Errorf("%s: %d receipts, want %d", name, n, tc.receipts)
+		}
 	}
 }
 
@@ -405,10 +486,10 @@ func TestOpenNeedsState(t *testing.T) {
 	}
 }
 
-func TestStateText(t *testing.T) {
+func TestStateString(t *testing.T) {
 	for state, want := range map[State]string{Trusted: "trusted", NotTrusted: "not trusted", Unknown: "unknown"} {
-		if got, err := state.MarshalText(); string(got) != want || err != nil {
-			t.Errorf("%d: got %q, %v, want %q", state, got, err, want)
+		if got := state.String(); got != want {
+			t.Errorf("%d: got %q, want %q", state, got, want)
 		}
 	}
 }
