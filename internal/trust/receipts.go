@@ -105,6 +105,9 @@ func (r receipts) load() ([]receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return nil, fmt.Errorf("receipts %s: not a regular file", r.file())
+	}
 	if info.Size() > maxReceipts {
 		return nil, &damagedError{fmt.Errorf("receipts %s: larger than %d bytes", r.file(), maxReceipts)}
 	}
