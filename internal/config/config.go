@@ -106,6 +106,8 @@ func Default() *Config {
 
 // WithRoutes returns a copy of c in which each of the extra routes replaces the
 // one with the same host and path or, where there is none, follows the others.
+// What would surprise about them, a target that is devproxy itself included, is
+// among the Warnings of the copy.
 func (c *Config) WithRoutes(extra []Route) *Config {
 	merged := *c
 	merged.Routes = slices.Clone(c.Routes)
@@ -116,8 +118,19 @@ func (c *Config) WithRoutes(extra []Route) *Config {
 			continue
 		}
 		merged.Routes = append(merged.Routes, r)
-		if w := warnRoute(r, r.Key()); w != nil {
-			merged.Warnings = append(merged.Warnings, w)
+	}
+	for _, r := range merged.Routes {
+		if !slices.ContainsFunc(extra, r.same) {
+			continue
+		}
+		found := []*Error{warnTarget(r, r.Key()), c.loop(r, r.Key())}
+		if !slices.ContainsFunc(c.Routes, r.same) { // else c warns of its host already
+			found = append(found, warnHost(r, r.Key()))
+		}
+		for _, w := range found {
+			if w != nil {
+				merged.Warnings = append(merged.Warnings, w.tidy())
+			}
 		}
 	}
 	return &merged

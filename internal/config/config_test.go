@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"devproxy/internal/hostname"
 )
 
 var routeArgs = []struct{ arg, want, mistake string }{
@@ -117,6 +119,54 @@ func TestWithRoutes(t *testing.T) {
 	}
 	if after := describe(c); after != before || len(c.Warnings) > 0 {
 		t.Errorf("the original changed from\n%sto\n%s", before, after)
+	}
+}
+
+// The routes of the command line get warnings for what they end up with.
+func TestWithRoutesWarns(t *testing.T) {
+	const text = "listen = [\"127.0.0.1:9443\"]\n[routes]\n\"a.dev\" = 1\n\"b.localhost\" = 2\n"
+	c, err := Parse("f", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ args, want string }{
+		{"b.localhost=3", ""},
+		{"b.localhost=9443", `route "b.localhost": the target http://localhost:9443 is devproxy itself, which listens on 127.0.0.1:9443`},
+		{"c.localhost=80", `route "c.localhost": the target http://localhost:80 is devproxy itself, which listens on 127.0.0.1:80 unless told otherwise`},
+		{"c.localhost=443", ""},
+		{"c.localhost=80 c.localhost=3", ""},
+		{"a.dev=http://evil.example", `route "a.dev": requests, with their cookies and passwords, leave this machine unencrypted for evil.example:80`},
+	} {
+		var extra []Route
+		for _, arg := range strings.Fields(tt.args) {
+			r, err := ParseRoute(arg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			extra = append(extra, r)
+		}
+		var got []string
+		for _, w := range c.WithRoutes(extra).Warnings[len(c.Warnings):] {
+			got = append(got, w.Error())
+		}
+		if strings.Join(got, "\n") != tt.want {
+			t.Errorf("%s: new warnings %q, want %q", tt.args, got, tt.want)
+		}
+	}
+	if len(c.Warnings) != 1 {
+		t.Errorf("the original has the warnings %v, want one for a.dev", c.Warnings)
+	}
+}
+
+// An entry that is no public suffix any more, or never was, warns of nothing.
+func TestSharedAreSuffixes(t *testing.T) {
+	for _, suffix := range shared {
+		if domain, e := parseDomain(suffix); e == nil {
+			t.Errorf("parseDomain(%q) = %q, want a mistake", suffix, domain)
+		}
+		if _, e := parseDomain(hostname.Parent(suffix)); e != nil {
+			t.Errorf("%q need not be listed: %v", suffix, e)
+		}
 	}
 }
 

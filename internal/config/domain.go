@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -11,16 +12,25 @@ import (
 	"devproxy/internal/hostname"
 )
 
+// unregistered is a label that no rule of the public suffix list names, so that
+// only wildcard rules match it. Nobody may register it: hyphens in the third
+// and fourth place are reserved (RFC 5891, section 4.2.3.1).
+const unregistered = "no--such-name"
+
 // readDomains reads ca.domains.
 func readDomains(t table) []string {
 	var domains []string
-	t.texts("domains", func(s string, report func(*Error)) {
+	t.texts("domains", func(i int, s string, report func(*Error)) {
 		domain, e := parseDomain(s)
 		if e != nil {
 			report(e)
 			return
 		}
 		domains = append(domains, domain)
+		if w := warnDomain(domain); w != nil {
+			w.Key = t.label("domains")
+			t.p.warn(w, t.p.layout.line(t.at("domains", strconv.Itoa(i))...))
+		}
 	})
 	slices.Sort(domains)
 	return slices.Compact(domains)
@@ -45,6 +55,13 @@ func parseDomain(s string) (string, *Error) {
 	if domain == suffix && managed && domain != "home.arpa" {
 		return "", fault(fmt.Sprintf("write a domain of your own below it, such as %q", "shop."+hostname.Display(domain)),
 			"%q is a public suffix: anybody may have names below it", s)
+	}
+	// Of rules such as *.ck the list has no entry for ck itself: all that is
+	// one label longer is a suffix.
+	below := unregistered + "." + domain
+	if suffix, _ := publicsuffix.PublicSuffix(below); suffix == below {
+		return "", fault(fmt.Sprintf("write a domain of your own below it, such as %q", "shop.example."+hostname.Display(domain)),
+			"all names below %q are public suffixes: anybody may have names below them", s)
 	}
 	return domain, nil
 }

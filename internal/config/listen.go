@@ -11,6 +11,15 @@ import (
 	"devproxy/internal/hostname"
 )
 
+// Ports that devproxy listens on, at both loopback addresses, where the file
+// does not say. It is cmd/devproxy that opens them (its listen.go); here they
+// only serve to find targets that are devproxy itself.
+const (
+	usualHTTPS    = 443  // listen unset
+	fallbackHTTPS = 8443 // listen unset, where 443 is not allowed
+	usualHTTP     = 80   // redirect unset
+)
+
 // readListen reads listen.
 func (p *parser) readListen(top table) []netip.AddrPort {
 	if v, ok := top.values["listen"].([]any); ok && len(v) == 0 {
@@ -25,11 +34,13 @@ func (p *parser) readRedirect(top table) []netip.AddrPort {
 }
 
 // readAddresses reads an array of addresses, none of which may overlap with
-// another or with those taken already. It returns nil when the key is unset or
-// no array.
+// another or with those taken already. It returns nil when the key is unset.
 func (p *parser) readAddresses(top table, key string, taken []netip.AddrPort) []netip.AddrPort {
+	if !top.has(key) {
+		return nil
+	}
 	addrs := []netip.AddrPort{}
-	ok := top.texts(key, func(s string, report func(*Error)) {
+	top.texts(key, func(_ int, s string, report func(*Error)) {
 		addr, e := parseAddress(s)
 		if e != nil {
 			report(e)
@@ -49,9 +60,6 @@ func (p *parser) readAddresses(top table, key string, taken []netip.AddrPort) []
 			addrs = append(addrs, addr)
 		}
 	})
-	if !ok {
-		return nil
-	}
 	return addrs
 }
 
@@ -128,18 +136,46 @@ func parsePort(s string) (port uint16, ok bool) {
 // checkLoops reports targets that are devproxy's own addresses.
 func (p *parser) checkLoops() {
 	for _, r := range p.config.Routes {
-		if r.Target.Scheme != "http" {
-			continue
+		if e := p.config.loop(r, r.Key()); e != nil {
+			e.File, e.Line = p.file, r.Line
+			p.mistakes = append(p.mistakes, e)
 		}
-		for _, own := range slices.Concat(p.config.Listen, p.config.Redirect) {
-			if reaches(r.Target, own) {
-				e := fault("give the port of the app behind devproxy", "the target %s is devproxy itself, which listens on %s", r.Target, own)
-				e.File, e.Line, e.Key = p.file, r.Line, routeName(r.Key())
-				p.mistakes = append(p.mistakes, e)
-				break
+	}
+}
+
+// loop returns the mistake of a route whose target is devproxy's own address,
+// or nil. The key is how messages call the route.
+func (c *Config) loop(r Route, key string) *Error {
+	if r.Target.Scheme != "http" {
+		return nil
+	}
+	const hint = "give the port of the app behind devproxy"
+	mistake := func(hint string, own netip.AddrPort, when string) *Error {
+		e := fault(hint, "the target %s is devproxy itself, which listens on %s%s", r.Target, own, when)
+		e.Key = routeName(key)
+		return e
+	}
+	for _, own := range slices.Concat(c.Listen, c.Redirect) {
+		if reaches(r.Target, own) {
+			return mistake(hint, own, "")
+		}
+	}
+	for _, usual := range []struct {
+		set        bool
+		port       uint16
+		when, free string
+	}{
+		{c.Listen != nil, usualHTTPS, " unless told otherwise", "listen to other addresses"},
+		{c.Listen != nil, fallbackHTTPS, " where 443 is not allowed", "listen to other addresses"},
+		{c.Redirect != nil, usualHTTP, " unless told otherwise", "redirect to other addresses or, to turn it off, to []"},
+	} {
+		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+			if own := netip.AddrPortFrom(ip, usual.port); !usual.set && reaches(r.Target, own) {
+				return mistake(hint+"; if that is the app's, set "+usual.free, own, usual.when)
 			}
 		}
 	}
+	return nil
 }
 
 // reaches reports whether a connection to a target arrives at a socket on own.

@@ -16,7 +16,7 @@ type Search struct {
 	Dir        string // start here and go up; absolute
 	Home       string // look here, but not above; "" is no such limit
 	ConfigHome string // then look in its folder devproxy; "" is nowhere
-	UID        int    // trust the folders of this user; -1 trusts any, for systems without owners
+	UID        int    // trust the files and folders of this user; -1 trusts any, for systems without owners
 }
 
 // Found is the outcome of a search.
@@ -44,7 +44,8 @@ type Skip struct {
 // It goes up no further than Home, and no further than folders in which only
 // the user may put files: whoever writes the file decides where the user's
 // requests go. (A folder that a group may write is taken for the user's own if
-// the group has the user's number: such groups have one member.)
+// the group has the user's number: such groups have one member.) A file is
+// taken only if it is Trusted.
 //
 // An error says that Dir cannot be searched at all.
 func (s Search) Locate() (Found, error) {
@@ -68,19 +69,19 @@ func (s Search) Locate() (Found, error) {
 			}
 			break
 		}
-		found.consider(path)
+		found.consider(s, path)
 		if homeErr == nil && os.SameFile(info, home) || filepath.Dir(dir) == dir {
 			break
 		}
 	}
 	if s.ConfigHome != "" {
-		found.consider(filepath.Join(s.ConfigHome, "devproxy", fileName))
+		found.consider(s, filepath.Join(s.ConfigHome, "devproxy", fileName))
 	}
 	return found, nil
 }
 
 // consider takes the file at path if it is one and none was taken before.
-func (f *Found) consider(path string) {
+func (f *Found) consider(s Search, path string) {
 	for _, known := range f.Candidates {
 		if known == path {
 			return // the search started in ConfigHome
@@ -102,10 +103,70 @@ func (f *Found) consider(path string) {
 	case !info.Mode().IsRegular():
 		reason = "it is not a regular file"
 	default:
-		f.Path = path
-		return
+		if reason, err = s.distrustFile(path); err != nil {
+			reason = "it cannot be read: " + pathError(err).Error()
+		}
+		if reason == "" {
+			f.Path = path
+			return
+		}
 	}
 	f.Skipped = append(f.Skipped, Skip{path, reason})
+}
+
+// Trusted fails unless only the user may change the file at path: the file is
+// the user's and closed to the writing of others, and so is the folder it lies
+// in; for a link that holds for both ends. Locate applies the same rule, but a
+// file may change hands afterwards: ask again before each ReadFileAs of a file
+// that Locate found. A file that the user named needs no such question.
+//
+// The error is an *Error, or one of the file system, which can be matched
+// (fs.ErrNotExist, fs.ErrPermission).
+func (s Search) Trusted(path string) error {
+	reason, err := s.distrustFile(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read %q: %w", path, pathError(err))
+	case reason != "":
+		e := fault("make it a file that nobody else can change or, if you trust it, name it with --config", "the file is not used: %s", reason)
+		e.File = path
+		return e.tidy()
+	}
+	return nil
+}
+
+// distrustFile returns why the file at path is not to be read, or "".
+func (s Search) distrustFile(path string) (reason string, err error) {
+	if s.UID < 0 {
+		return "", nil
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return "", err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	file, folder := "it", "the folder"
+	if info.Mode()&fs.ModeSymlink != 0 {
+		file = fmt.Sprintf("it is a link to %q, which", target)
+		folder = fmt.Sprintf("it is a link into the folder %q, which", filepath.Dir(target))
+	}
+	for _, part := range []struct{ path, name string }{
+		{filepath.Dir(path), "the folder"},
+		{target, file},
+		{filepath.Dir(target), folder},
+	} {
+		info, err := os.Stat(part.path)
+		if err != nil {
+			return "", err
+		}
+		if reason := s.distrust(info); reason != "" {
+			return part.name + " " + reason, nil
+		}
+	}
+	return "", nil
 }
 
 // pathError returns the cause of an error without the path, which the reader
@@ -117,13 +178,14 @@ func pathError(err error) error {
 	return err
 }
 
-// distrust returns why the files of a folder are not to be read, or "".
-func (s Search) distrust(folder fs.FileInfo) string {
+// distrust returns why a file, or the files of a folder, are not to be read, or
+// "".
+func (s Search) distrust(info fs.FileInfo) string {
 	if s.UID < 0 {
 		return ""
 	}
-	uid, gid, ok := owner(folder)
-	switch mode := folder.Mode().Perm(); {
+	uid, gid, ok := owner(info)
+	switch mode := info.Mode().Perm(); {
 	case !ok:
 		return ""
 	case uid != s.UID:

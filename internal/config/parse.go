@@ -140,7 +140,7 @@ func (p *parser) report(e *Error, key string, path ...string) {
 // warn is report for what is not a mistake.
 func (p *parser) warn(e *Error, line int) {
 	e.File, e.Line = p.file, line
-	p.config.Warnings = append(p.config.Warnings, e)
+	p.config.Warnings = append(p.config.Warnings, e.tidy())
 }
 
 // decode returns the values of a TOML text, which it has in any type: into

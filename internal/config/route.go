@@ -85,8 +85,10 @@ func (p *parser) readRoutes(t table) {
 			continue
 		}
 		p.config.Routes = append(p.config.Routes, r)
-		if w := warnRoute(r, key); w != nil {
-			p.warn(w, r.Line)
+		for _, w := range []*Error{warnHost(r, key), warnTarget(r, key)} {
+			if w != nil {
+				p.warn(w, r.Line)
+			}
 		}
 	}
 }

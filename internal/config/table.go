@@ -105,7 +105,7 @@ func (t table) choice(key string, allowed ...string) (string, bool) {
 
 // texts reads an array and calls each for its elements, which report through
 // the function they get.
-func (t table) texts(key string, each func(s string, report func(*Error))) bool {
+func (t table) texts(key string, each func(i int, s string, report func(*Error))) bool {
 	if !t.has(key) {
 		return false
 	}
@@ -124,7 +124,7 @@ func (t table) texts(key string, each func(s string, report func(*Error))) bool 
 	for i, v := range values {
 		report := func(e *Error) { t.p.report(e, t.label(key), t.at(key, strconv.Itoa(i))...) }
 		if s, ok := v.(string); ok {
-			each(s, report)
+			each(i, s, report)
 		} else {
 			report(fault("strings stand in quotes", "must hold strings, not %s", kind(v)))
 		}

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"devproxy/internal/hostname"
@@ -16,9 +18,62 @@ var preloaded = []string{
 	"mov", "new", "nexus", "page", "phd", "prof", "rsvp", "zip",
 }
 
-// warnRoute returns what is likely to surprise about the host of a route, or
+// shared are public suffixes below domains that are none themselves, of the
+// providers with the most users. publicsuffix does not tell what lies below a
+// domain; like preloaded, the list is for warnings.
+var shared = []string{
+	"app.render.com", "auth.us-east-1.amazoncognito.com", "blob.core.windows.net", "hosting.ovh.net",
+	"pub.instances.scw.cloud", "ip.linodeusercontent.com", "map.fastly.net", "members.linode.com",
+	"s3.amazonaws.com", "s3.cn-north-1.amazonaws.com.cn", "services.clever-cloud.com",
+	"studio.us-east-1.sagemaker.aws", "transfer-webapp.us-east-1.on.aws", "up.railway.app",
+}
+
+// warnDomain returns what is likely to surprise about a domain of the root, or
+// nil.
+func warnDomain(domain string) *Error {
+	for _, suffix := range shared {
+		if hostname.Within(suffix, domain) {
+			return fault("write a domain of your own, such as "+strconv.Quote("shop."+suffix),
+				"below %q lies the public suffix %q: the root could sign for the sites of strangers", domain, suffix)
+		}
+	}
+	return nil
+}
+
+// warnTarget returns what is likely to surprise about the target of a route, or
 // nil. The key is how the user wrote the route.
-func warnRoute(r Route, key string) *Error {
+func warnTarget(r Route, key string) *Error {
+	if r.Target.Scheme != "http" || nearby(r.Target.Hostname()) {
+		return nil
+	}
+	w := fault("make sure that you want that; targets on this machine begin with http://localhost or http://127.0.0.1",
+		"requests, with their cookies and passwords, leave this machine unencrypted for %s", r.Target.Host)
+	w.Key = routeName(key)
+	return w
+}
+
+// sharedSpace is for the networks of carriers and overlays (RFC 6598): like a
+// private network it is not the Internet.
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// nearby reports whether a host of a target is this machine or, by its look, in
+// a network of the user.
+func nearby(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return ip.IsLoopback() || ip.IsUnspecified() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || sharedSpace.Contains(ip)
+	}
+	top := host[strings.LastIndexByte(host, '.')+1:]
+	if isNumber(top) {
+		return false // to some resolvers an IPv4 address: "134744072" is 8.8.8.8
+	}
+	return top == host || slices.ContainsFunc([]string{"localhost", "internal", "local", "test", "home.arpa"},
+		func(domain string) bool { return hostname.Within(host, domain) })
+}
+
+// warnHost returns what is likely to surprise about the host of a route, or
+// nil. The key is how the user wrote the route.
+func warnHost(r Route, key string) *Error {
 	host, wildcard := strings.CutPrefix(r.Host, "*.")
 	top := host[strings.LastIndexByte(host, '.')+1:]
 	var w *Error
