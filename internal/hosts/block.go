@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,7 +20,7 @@ const (
 )
 
 // update returns content, a hosts file, with exactly names in devproxy's
-// block: two lines for each, 127.0.0.1 and ::1, in the order of the alphabet.
+// block: a line for each with each of addrs, in the order of the alphabet.
 // A block that is there is replaced where it stands, else one is appended.
 // Without names the block goes, and the file is what it was before the block
 // came. Other bytes never change; lines there that name the same hosts do no
@@ -27,7 +28,7 @@ const (
 //
 // update fails, with the line, for markers that do not form one block, and for
 // content or names that have no place in a hosts file.
-func update(content []byte, names []string) ([]byte, error) {
+func update(content []byte, names []string, addrs []netip.Addr) ([]byte, error) {
 	names, err := normalize(names)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func update(content []byte, names []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(f.before, f.render(names), f.after), nil
+	return slices.Concat(f.before, f.render(names, addrs), f.after), nil
 }
 
 // Expressible parts route hosts into those that a hosts file can hold and
@@ -50,6 +51,11 @@ func Expressible(hosts []string) (names, wildcards []string) {
 		}
 	}
 	return names, wildcards
+}
+
+// loopback returns the addresses of both families.
+func loopback() []netip.Addr {
+	return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 }
 
 func normalize(names []string) ([]string, error) {
@@ -140,13 +146,15 @@ func is(line []byte, marker string) bool {
 	return ok && (len(rest) == 0 || rest[0] == ' ')
 }
 
-func (f file) render(names []string) []byte {
+func (f file) render(names []string, addrs []netip.Addr) []byte {
 	if len(names) == 0 {
 		return nil
 	}
 	lines := []string{beginLine}
 	for _, name := range names {
-		lines = append(lines, "127.0.0.1 "+name, "::1 "+name)
+		for _, addr := range addrs {
+			lines = append(lines, addr.String()+" "+name)
+		}
 	}
 	lines = append(lines, end)
 	block := strings.Join(lines, f.newline)

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ var updateTests = []struct {
 func TestUpdate(t *testing.T) {
 	for _, tt := range updateTests {
 		content, names := []byte(tt.content), slices.Clone(tt.names)
-		got, err := update(content, names)
+		got, err := update(content, names, loopback())
 		if err != nil || string(got) != tt.want {
 			t.Errorf("%s:\n got %q, %v\nwant %q", tt.name, got, err, tt.want)
 		}
@@ -81,7 +82,7 @@ var brokenTests = []struct {
 
 func TestUpdateRefuses(t *testing.T) {
 	for _, tt := range brokenTests {
-		got, err := update([]byte(tt.content), tt.names)
+		got, err := update([]byte(tt.content), tt.names, loopback())
 		if err == nil || !strings.Contains(err.Error(), tt.want) || got != nil {
 			t.Errorf("update(%q, %q) = %q, %v; want the error %q", tt.content, tt.names, got, err, tt.want)
 		}
@@ -104,18 +105,18 @@ func FuzzUpdate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte, list string) {
 		names := strings.Fields(list)
-		got, err := update(content, names)
+		got, err := update(content, names, loopback())
 		if err != nil {
 			return
 		}
-		if again, err := update(got, names); err != nil || !bytes.Equal(again, got) {
+		if again, err := update(got, names, loopback()); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("not idempotent: %q, then %q, %v", got, again, err)
 		}
-		clean, err := update(content, nil)
+		clean, err := update(content, nil, loopback())
 		if err != nil {
 			t.Fatalf("sync works, clean does not: %v", err)
 		}
-		if restored, err := update(got, nil); err != nil || !bytes.Equal(restored, clean) {
+		if restored, err := update(got, nil, loopback()); err != nil || !bytes.Equal(restored, clean) {
 			t.Fatalf("%q cleaned is %q, %v; want %q", got, restored, err, clean)
 		}
 		wantBefore, wantAfter, hadBlock := around(content)
@@ -163,8 +164,23 @@ func BenchmarkUpdate(b *testing.B) {
 	content := bytes.Repeat([]byte("0.0.0.0 ads.example\n"), 100_000) // a block list
 	b.SetBytes(int64(len(content)))
 	for b.Loop() {
-		if _, err := update(content, []string{"a.test"}); err != nil {
+		if _, err := update(content, []string{"a.test"}, loopback()); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestUpdateForOneFamily(t *testing.T) {
+	for _, tt := range []struct {
+		addr netip.Addr
+		want string
+	}{
+		{loopback()[0], "127.0.0.1 a.test\n"},
+		{loopback()[1], "::1 a.test\n"},
+	} {
+		got, err := update(nil, []string{"a.test"}, []netip.Addr{tt.addr})
+		if want := beginLine + "\n" + tt.want + end + "\n"; err != nil || string(got) != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
 		}
 	}
 }

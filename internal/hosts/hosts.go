@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -36,6 +37,11 @@ type File struct {
 	// Dir is where the new content waits for the commands: a folder that
 	// exists and that only the current user can write to.
 	Dir string
+
+	// Addrs are where the names lead; nil means 127.0.0.1 and ::1. An address
+	// that nobody listens on makes clients that try only the first one, such
+	// as Node 18, fail.
+	Addrs []netip.Addr
 }
 
 // A Change brings a hosts file up to date. It is made by Plan, which changes
@@ -67,6 +73,10 @@ func (f File) Plan(names []string) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	addrs := f.Addrs
+	if addrs == nil {
+		addrs = loopback()
+	}
 	c := &Change{Path: f.Path, Names: names, staged: filepath.Join(f.Dir, "hosts.new")}
 	if c.Path == "" {
 		c.Path = systemPath
@@ -78,7 +88,7 @@ func (f File) Plan(names []string) (*Change, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if c.new, err = update(c.old, names); err != nil {
+	if c.new, err = update(c.old, names, addrs); err != nil {
 		return nil, fmt.Errorf("%s: %v", c.Path, err)
 	}
 	if bytes.Equal(c.old, c.new) {

@@ -87,7 +87,7 @@ func roundTrip(t *testing.T, f File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := update([]byte(before), []string{"a.test"})
+	want, err := update([]byte(before), []string{"a.test"}, loopback())
 	if err != nil {
 		t.Fatal(err)
 	}
