@@ -21,6 +21,7 @@ build: ## bin/devproxy, static
 install: build ## $(PREFIX)/bin/devproxy
 	install -d $(PREFIX)/bin
 	install -m 0755 bin/devproxy $(PREFIX)/bin/devproxy
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "note: $(PREFIX)/bin is not on your PATH yet" ;; esac
 
 test: tools lint unit fuzz e2e ## everything, within 15 minutes
 
@@ -47,8 +48,9 @@ fuzz: ## each fuzz target for FUZZTIME
 		done || exit 1; \
 	done
 
+# Without package names go test shows what the tests say they skip.
 e2e: tools ## real browsers, clients and backends, in a sandbox
-	cd e2e && $(GO) test -count=1 -timeout 12m ./...
+	cd e2e && $(GO) test -count=1 -timeout 12m
 
 soak: tools ## the same with many more rounds
-	cd e2e && DEVPROXY_SOAK=1 $(GO) test -count=1 -timeout 60m ./...
+	cd e2e && DEVPROXY_SOAK=1 $(GO) test -count=1 -timeout 60m

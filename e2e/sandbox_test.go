@@ -24,7 +24,12 @@ import (
 const (
 	envSandbox = "DEVPROXY_E2E_SANDBOX" // set in the inner process
 	envBinary  = "DEVPROXY_E2E_BINARY"  // the program under test
+	envGo      = "DEVPROXY_E2E_GO"      // the go command; its caches are in goSettings
 )
+
+// goSettings are what the go command needs to build in the sandbox, where it
+// is another person's and has no network.
+var goSettings = []string{"GOCACHE", "GOMODCACHE", "GOFLAGS"}
 
 // overlaid are the folders that system-wide trust and hosts write to.
 var overlaid = []string{"/etc", "/usr/local/share", "/var/lib"}
@@ -54,14 +59,26 @@ func runInSandbox() (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "devproxy")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/devproxy")
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		return 0, err
+	}
+	build := exec.Command(goTool, "build", "-o", binary, "./cmd/devproxy")
 	build.Dir = ".."
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build: %v\n%s", err, out)
 	}
 
-	inner, err := innerCommand(envSandbox+"=1", envBinary+"="+binary)
+	env := []string{envSandbox + "=1", envBinary + "=" + binary, envGo + "=" + goTool}
+	for _, name := range goSettings {
+		value, err := exec.Command(goTool, "env", name).Output()
+		if err != nil {
+			return 0, fmt.Errorf("go env %s: %v", name, err)
+		}
+		env = append(env, name+"="+strings.TrimSpace(string(value)))
+	}
+	inner, err := innerCommand(env...)
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			return 0, err
@@ -152,5 +169,6 @@ func missing(t *testing.T, why string) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal(why)
 	}
+	fmt.Fprintf(os.Stderr, "e2e: %s skipped: %s\n", t.Name(), why)
 	t.Skip(why)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,7 +55,20 @@ func (a *app) hostsSync(ctx context.Context, args []string, dryRun bool) error {
 	for _, w := range wildcards {
 		a.ui.warn("a hosts file cannot hold " + hostname.Display(w) + ": give the names below it that you use routes of their own")
 	}
-	return a.hostsChange(ctx, o.state, names, dryRun)
+	return a.hostsChange(ctx, hosts.File{Dir: o.state, Addrs: served(o.cfg.Listen)}, names, dryRun)
+}
+
+// served returns the loopback addresses that devproxy listens on; nil is both.
+func served(listen []netip.AddrPort) []netip.Addr {
+	var addrs []netip.Addr
+	for _, own := range loopback(httpsPort) {
+		if slices.ContainsFunc(listen, func(l netip.AddrPort) bool {
+			return l.Addr() == own.Addr() || l.Addr().IsUnspecified() && l.Addr().Is4() == own.Addr().Is4()
+		}) {
+			addrs = append(addrs, own.Addr())
+		}
+	}
+	return addrs
 }
 
 func (a *app) hostsClean(ctx context.Context, dryRun bool) error {
@@ -61,13 +76,13 @@ func (a *app) hostsClean(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	return a.hostsChange(ctx, state, nil, dryRun)
+	return a.hostsChange(ctx, hosts.File{Dir: state}, nil, dryRun)
 }
 
 // hostsChange makes names, and only these, the content of the block. The new
 // file waits in the state folder, where nobody else can write.
-func (a *app) hostsChange(ctx context.Context, state string, names []string, dryRun bool) error {
-	change, err := hosts.File{Dir: state}.Plan(names)
+func (a *app) hostsChange(ctx context.Context, file hosts.File, names []string, dryRun bool) error {
+	change, err := file.Plan(names)
 	if err != nil {
 		return err
 	}
@@ -83,7 +98,7 @@ func (a *app) hostsChange(ctx context.Context, state string, names []string, dry
 		return nil
 	}
 	// Root will copy from there.
-	if err := issuer.PrepareFolder(state); err != nil {
+	if err := issuer.PrepareFolder(file.Dir); err != nil {
 		return a.caError(err)
 	}
 	why := "take devproxy's names out of " + change.Path

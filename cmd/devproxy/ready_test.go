@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -109,5 +110,27 @@ func TestTable(t *testing.T) {
 	want := "  https://bücher.localhost  up\n  short                     down\n"
 	if got := a.stdout.(*strings.Builder).String(); got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+}
+
+// TestServed: the hosts file must not lead clients to a family that nobody
+// listens on.
+func TestServed(t *testing.T) {
+	for _, tt := range []struct{ listen, want string }{
+		{"", "[]"}, // unset: both
+		{"127.0.0.1:443 [::1]:443", "[127.0.0.1 ::1]"},
+		{"127.0.0.1:443", "[127.0.0.1]"},
+		{"[::1]:443", "[::1]"},
+		{"0.0.0.0:443", "[127.0.0.1]"},
+		{"[::]:443", "[::1]"},
+		{"192.0.2.1:443", "[]"},
+	} {
+		var listen []netip.AddrPort
+		for _, addr := range strings.Fields(tt.listen) {
+			listen = append(listen, netip.MustParseAddrPort(addr))
+		}
+		if got := fmt.Sprint(served(listen)); got != tt.want {
+			t.Errorf("served(%s) = %s, want %s", tt.listen, got, tt.want)
+		}
 	}
 }

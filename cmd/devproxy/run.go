@@ -26,6 +26,9 @@ const (
 // table already said which and why.
 var errTrustIncomplete = errors.New("some stores are not as they should be")
 
+// errInterrupted ends a command that a signal has stopped before its end.
+var errInterrupted = errors.New("interrupted")
+
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal(ctx)
@@ -37,6 +40,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	cmd := a.rootCommand()
 	cmd.SetArgs(args[1:])
 	err := cmd.ExecuteContext(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
 	if err == nil {
 		err = results.failed()
 	}

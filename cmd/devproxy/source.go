@@ -15,7 +15,9 @@ import (
 // arguments that overlay it.
 type source struct {
 	file    string // "" until one is found
+	named   bool   // by --config, not found
 	search  config.Search
+	skipped []config.Skip
 	args    []string       // HOST[/PATH]=TARGET
 	extra   []config.Route // what args say
 	watched []string       // where a change matters, the file or the places where one would be found
@@ -41,14 +43,20 @@ func (a *app) newSource(args []string) (*source, error) {
 		if err != nil {
 			return nil, &usageError{err}
 		}
-		s.file, s.watched = file, []string{file}
+		s.file, s.named, s.watched = file, true, []string{file}
 		return s, nil
 	}
 	var err error
 	if s.search, err = a.configSearch(); err != nil {
 		return nil, err
 	}
-	return s, s.find()
+	if err := s.find(); err != nil {
+		return nil, err
+	}
+	for _, skip := range s.skipped {
+		a.ui.warn(skip.Path + " is not used: " + skip.Reason)
+	}
+	return s, nil
 }
 
 // find searches for the file. A file that exists where others may write is
@@ -62,7 +70,7 @@ func (s *source) find() error {
 		skip := found.Skipped[0]
 		return withHint(usagef("%s is not used: %s", skip.Path, skip.Reason), "if you trust it, name it: --config %s", skip.Path)
 	}
-	s.file, s.watched = found.Path, found.Candidates
+	s.file, s.watched, s.skipped = found.Path, found.Candidates, found.Skipped
 	if s.file != "" {
 		s.watched = []string{s.file}
 	}
@@ -72,7 +80,7 @@ func (s *source) find() error {
 // load reads the file and lays the arguments over it. Without a file and
 // without arguments it is the built-in configuration.
 func (s *source) load() (*config.Config, error) {
-	if s.file == "" && s.search.Dir != "" {
+	if s.file == "" {
 		if err := s.find(); err != nil {
 			return nil, err
 		}
@@ -80,6 +88,12 @@ func (s *source) load() (*config.Config, error) {
 	cfg := config.Default()
 	switch {
 	case s.file != "":
+		// Whoever may write a file that was only found may do so at any time.
+		if !s.named {
+			if err := s.search.Trusted(s.file); err != nil {
+				return nil, fileError(err)
+			}
+		}
 		var err error
 		if cfg, err = config.ReadFileAs(s.file, relative(s.file)); err != nil {
 			return nil, fileError(err)
@@ -108,8 +122,12 @@ func checkPermitted(cfg *config.Config, permitted issuer.Constraints, hint func(
 	var errs []error
 	for _, r := range cfg.Routes {
 		if err := permitted.Permits(r.Host); err != nil {
+			file := ""
+			if r.Line > 0 { // not from the command line
+				file = relative(cfg.File)
+			}
 			errs = append(errs, &config.Error{
-				File:    relative(cfg.File),
+				File:    file,
 				Line:    r.Line,
 				Key:     fmt.Sprintf("route %q", r.Key()),
 				Message: err.Error(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -84,9 +85,25 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 		return err
 	}
 	if len(found) == 0 {
-		return withHint(errTrustIncomplete, "no store that devproxy knows is on this machine; point tools to the file that %s prints", a.command("ca path"))
+		where := "on this machine"
+		if flags.userOnly {
+			where = "of yours here (without --user there may be the system's)"
+		}
+		return withHint(fmt.Errorf("%w: there is no store %s that devproxy knows", errTrustIncomplete, where),
+			"point tools to the file that %s prints", a.command("ca path"))
 	}
-	a.storeTable(found, trust.Trusted, "trusted", "not trusted")
+	a.storeTable(found, func(s trust.Status) cell {
+		switch s.State {
+		case trust.Trusted:
+			return a.ui.mark(true, "trusted")
+		case trust.NotTrusted:
+			return a.ui.mark(false, "not trusted")
+		}
+		return cell{"cannot tell", yellow}
+	})
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	if !allTrusted(found) {
 		return errTrustIncomplete
 	}
@@ -139,7 +156,20 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 		a.printf("nothing to take out: no store was given a root\n")
 		return nil
 	}
-	a.storeTable(found, trust.NotTrusted, "still trusted", "removed")
+	a.storeTable(found, func(s trust.Status) cell {
+		switch {
+		case s.State == trust.Trusted:
+			return a.ui.mark(false, "still trusted")
+		case s.State == trust.NotTrusted && s.Changed:
+			return a.ui.mark(true, "removed")
+		case s.State == trust.NotTrusted:
+			return a.ui.mark(true, "not there")
+		}
+		return cell{"cannot tell", yellow}
+	})
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	if slices.ContainsFunc(found, func(s trust.Status) bool { return s.State != trust.NotTrusted }) {
 		return errTrustIncomplete
 	}
@@ -166,19 +196,12 @@ func (a *app) stores(state string, userOnly bool) (*trust.Machine, error) {
 	return trust.Open(cfg)
 }
 
-// storeTable prints what each store says, then how to mend those that are not
-// as wanted.
-func (a *app) storeTable(found []trust.Status, wanted trust.State, trusted, notTrusted string) {
+// storeTable prints what each store says, in word's words, then how to mend
+// those that are not as wanted.
+func (a *app) storeTable(found []trust.Status, word func(trust.Status) cell) {
 	rows := make([][]cell, len(found))
 	for i, s := range found {
-		word := cell{"cannot tell", yellow}
-		switch s.State {
-		case trust.Trusted:
-			word = a.ui.mark(wanted == trust.Trusted, trusted)
-		case trust.NotTrusted:
-			word = a.ui.mark(wanted == trust.NotTrusted, notTrusted)
-		}
-		rows[i] = []cell{word, {s.Store, ""}, {s.Location, dim}, {s.Detail, ""}}
+		rows[i] = []cell{word(s), {s.Store, ""}, {s.Location, dim}, {s.Detail, ""}}
 	}
 	a.ui.table(rows)
 	for _, s := range found {
