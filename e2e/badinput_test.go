@@ -23,29 +23,23 @@ const nobodysUID = 54321
 // newUser makes the home of someone without any privileges.
 func newUser(t *testing.T) *home {
 	t.Helper()
+	return userHome(t, nobodysUID, nobodysUID)
+}
+
+// userHome makes a home for a user id.
+func userHome(t *testing.T, uid, gid uint32) *home {
+	t.Helper()
 	// The test's own folder is closed to other users.
 	dir, err := os.MkdirTemp("", "devproxy-user-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &home{dir: dir, work: filepath.Join(dir, "project"), env: []string{
-		"HOME=" + dir, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
-	}}
-	h.user = &syscall.Credential{Uid: nobodysUID, Gid: nobodysUID}
-	if err := os.Mkdir(h.work, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{dir, h.work} {
-		if err := os.Chown(path, nobodysUID, nobodysUID); err != nil {
-			t.Fatal(err)
-		}
-	}
 	// So is the folder of the program.
 	if err := os.Chmod(filepath.Dir(os.Getenv(envBinary)), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return makeHome(t, dir, &syscall.Credential{Uid: uid, Gid: gid})
 }
 
 // withEnv returns a copy of the home with other variables; "NAME" alone takes
@@ -67,6 +61,16 @@ func (h *home) withEnv(changes ...string) *home {
 		}
 	}
 	return &other
+}
+
+// untouched fails if the home holds anything but the folders that makeHome put
+// there.
+func (h *home) untouched(t *testing.T) {
+	t.Helper()
+	names := entries(h.dir)
+	if left := entries(filepath.Join(h.dir, "tmp")); len(names) != 2 || len(left) != 0 {
+		t.Errorf("something was made in the home: %v, in its folder for temporary files: %v", names, left)
+	}
 }
 
 // refused fails unless a command ended with code, an error that has all of
@@ -187,7 +191,7 @@ func TestUnreadableConfig(t *testing.T) {
 	t.Run("not for this user", func(t *testing.T) {
 		h := newUser(t)
 		path := h.write(t, "devproxy.toml", `routes."a.localhost" = 1`)
-		if err := os.Chmod(path, 0o600); err != nil { // root's, as it was written
+		if err := os.Chmod(path, 0); err != nil {
 			t.Fatal(err)
 		}
 		for _, command := range []string{"check", "serve", "routes"} {
@@ -266,9 +270,7 @@ func TestEnvironment(t *testing.T) {
 		for _, args := range [][]string{{"serve"}, {"trust"}, {"untrust"}, {"ca", "rotate"}, {"routes"}} {
 			sudo.devproxy(t, args...).refused(t, 2, "started with sudo", "as yourself")
 		}
-		if names := entries(sudo.dir); len(names) != 1 {
-			t.Errorf("something was made in the home: %v", names)
-		}
+		sudo.untouched(t)
 	})
 	t.Run("a working directory that is gone", func(t *testing.T) {
 		h := newHome(t)
@@ -304,9 +306,7 @@ func TestWrongUsage(t *testing.T) {
 			h.devproxy(t, strings.Fields(tt.line)...).refused(t, 2, tt.want...)
 		})
 	}
-	if names := entries(h.dir); len(names) != 1 {
-		t.Errorf("something was made in the home: %v", names)
-	}
+	h.untouched(t)
 }
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")
@@ -341,14 +341,15 @@ func TestColour(t *testing.T) {
 	}
 }
 
-// onTerminal runs devproxy on a terminal and returns what that shows.
-func onTerminal(t *testing.T, h *home, args ...string) string {
+// openTerminal returns the two sides of a new terminal: what the person has,
+// and what programs have.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		missing(t, "no terminals here: "+err.Error())
 	}
-	defer master.Close()
+	t.Cleanup(func() { master.Close() })
 	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -356,13 +357,21 @@ func onTerminal(t *testing.T, h *home, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		missing(t, "no terminals here: "+err.Error())
 	}
+	t.Cleanup(func() { terminal.Close() })
+	return master, terminal
+}
+
+// onTerminal runs devproxy on a terminal and returns what that shows.
+func onTerminal(t *testing.T, h *home, args ...string) string {
+	t.Helper()
+	master, terminal := openTerminal(t)
 	cmd := h.command(t, os.Getenv(envBinary), args...)
 	cmd.Stdout, cmd.Stderr = terminal, terminal
-	err = cmd.Run()
+	err := cmd.Run()
 	terminal.Close()
 	if _, ok := err.(*exec.ExitError); err != nil && !ok {
 		t.Fatal(err)

@@ -38,13 +38,23 @@ type home struct {
 // newHome makes one. extra variables are NAME=value.
 func newHome(t *testing.T, extra ...string) *home {
 	t.Helper()
-	dir := t.TempDir()
-	h := &home{dir: dir, work: filepath.Join(dir, "project")}
-	if err := os.Mkdir(h.work, 0o755); err != nil {
+	return makeHome(t, t.TempDir(), nil, extra...)
+}
+
+// makeHome fills an empty folder, which comes to belong to user.
+func makeHome(t *testing.T, dir string, user *syscall.Credential, extra ...string) *home {
+	t.Helper()
+	h := &home{dir: dir, work: filepath.Join(dir, "project"), user: user}
+	temp := filepath.Join(dir, "tmp") // browsers that are killed leave folders there
+	if err := errors.Join(os.Mkdir(h.work, 0o755), os.Mkdir(temp, 0o755)); err != nil {
 		t.Fatal(err)
+	}
+	for _, path := range []string{dir, h.work, temp} {
+		h.own(t, path)
 	}
 	h.env = append([]string{
 		"HOME=" + dir,
+		"TMPDIR=" + temp,
 		"PATH=/usr/local/bin:/usr/bin:/bin", // a Debian user's: no sbin
 		"LANG=C.UTF-8",
 	}, extra...)
@@ -61,10 +71,28 @@ func (h *home) rootFile() string { return filepath.Join(h.state(), "root.pem") }
 func (h *home) write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(h.work, name)
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	h.put(t, path, content, 0o644)
+	return path
+}
+
+// put writes a file of the home's owner.
+func (h *home) put(t *testing.T, path, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	h.own(t, path)
+}
+
+// own gives a file to the home's owner.
+func (h *home) own(t *testing.T, path string) {
+	t.Helper()
+	if h.user == nil {
+		return
+	}
+	if err := os.Chown(path, int(h.user.Uid), int(h.user.Gid)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // command prepares a program run by the home's owner.

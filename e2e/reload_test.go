@@ -172,19 +172,23 @@ var saves = []struct {
 		temp := path + ".new"
 		return errors.Join(writeInPlace(temp, content), os.Rename(temp, path))
 	}},
-	{"swap a symlink", func(path, content string) error {
-		version, err := os.MkdirTemp(filepath.Dir(path), "version-")
-		if err != nil {
-			return err
-		}
-		target, temp := filepath.Join(version, "file"), path+".link"
-		return errors.Join(writeInPlace(target, content), os.Symlink(target, temp), os.Rename(temp, path))
-	}},
+	{"put a symlink there", putLink},
 	{"write through the symlink", writeInPlace},
+	{"swap the symlink", putLink},
 	{"delete and create", func(path, content string) error {
 		return errors.Join(os.Remove(path), writeInPlace(path, content))
 	}},
 	{"break, then fix", nil}, // see TestReloadUnderLoad
+}
+
+// putLink makes path a symlink to a file in a new folder.
+func putLink(path, content string) error {
+	version, err := os.MkdirTemp(filepath.Dir(path), "version-")
+	if err != nil {
+		return err
+	}
+	target, temp := filepath.Join(version, "file"), path+".link"
+	return errors.Join(writeInPlace(target, content), os.Symlink(target, temp), os.Rename(temp, path))
 }
 
 func writeInPlace(path, content string) error { return os.WriteFile(path, []byte(content), 0o644) }
@@ -267,7 +271,6 @@ func TestReloadUnderLoad(t *testing.T) {
 
 	edits := rounds(100, 1000)
 	took := make(map[string][]time.Duration)
-	var all []time.Duration
 	var last *probe
 	for n := range edits {
 		way := saves[n%len(saves)]
@@ -292,7 +295,6 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		d := p.wait(t, http.StatusOK)
 		took[way.name] = append(took[way.name], d)
-		all = append(all, d)
 		if last != nil {
 			last.wait(t, http.StatusNotFound)
 			last.conn.Close()
@@ -310,14 +312,14 @@ func TestReloadUnderLoad(t *testing.T) {
 	if done := l.requests.Load(); done < int64(edits) {
 		t.Errorf("only %d requests during %d edits prove little", done, edits)
 	}
-	for _, way := range saves {
-		t.Logf("%-26s median %v, longest %v", way.name, median(took[way.name]), slices.Max(took[way.name]))
-	}
 	// Single edits may take longer on a machine that does other things; the
-	// median does not.
-	t.Logf("from a save to the new route's first 200: median %v, longest %v", median(all), slices.Max(all))
-	if got := median(all); got > limit {
-		t.Errorf("a new route answers %v (median) after the save, want within %v", got, limit)
+	// median does not. Each way has its own, for each is noticed in its own way.
+	for _, way := range saves {
+		got := median(took[way.name])
+		t.Logf("%-26s median %v, longest %v", way.name, got, slices.Max(took[way.name]))
+		if got > limit {
+			t.Errorf("%s: a new route answers %v (median) after the save, want within %v", way.name, got, limit)
+		}
 	}
 }
 
@@ -444,6 +446,42 @@ func TestReloadCreated(t *testing.T) {
 	}
 	newProbe(t, s, h.pool(t), "last.localhost").wait(t, http.StatusOK)
 	s.get(t, client, "arg.localhost", "/")
+}
+
+// TestReloadDuringStart saves the file after devproxy has read it and before
+// it watches it.
+func TestReloadDuringStart(t *testing.T) {
+	backend := echo(t)
+	h := newHome(t)
+	h.devproxy(t, "ca", "rotate").must(t, 0)
+	file := h.write(t, "devproxy.toml", "[routes]\n\"app.localhost\" = \""+backend+"\"\n")
+
+	// A full pipe holds devproxy up where it says that it serves.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	for err == nil {
+		_, err = w.Write([]byte("."))
+	}
+	cmd := h.command(t, os.Getenv(envBinary), "serve")
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	w.Close()
+	waitDial(t, "127.0.0.1:443")
+	if err := writeInPlace(file, "[routes]\n\"new.localhost\" = \""+backend+"\"\n"); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer r.Close()
+	wg.Go(func() { io.Copy(io.Discard, r) })
+	newProbe(t, &server{home: h, port: 443}, h.pool(t), "new.localhost").wait(t, http.StatusOK)
 }
 
 // TestReloadSettings changes settings. Those that cannot change while devproxy
