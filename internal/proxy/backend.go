@@ -23,10 +23,10 @@ const (
 // newTransport returns the client side of the proxy. It pools connections by
 // target, whatever routes lead there, and waits for responses without limit:
 // a person may sit in the debugger.
-func newTransport() *http.Transport {
+func newTransport(d *dialer) *http.Transport {
 	return &http.Transport{
 		Proxy:                 nil, // HTTP_PROXY is for the internet, not for backends
-		DialContext:           newDialer().DialContext,
+		DialContext:           d.DialContext,
 		DisableCompression:    true, // or it would ask for gzip and unpack it
 		MaxIdleConnsPerHost:   idlePerBackend,
 		IdleConnTimeout:       idleTimeout,

@@ -3,24 +3,16 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
 
-const (
-	// dialTimeout bounds one connection attempt. Loopback answers at once; a
-	// machine in the local network that is off does not answer at all.
-	dialTimeout = 5 * time.Second
-
-	// familyDelay is how long the first loopback address may take before the
-	// other one is tried beside it.
-	familyDelay = 50 * time.Millisecond
-)
+// dialTimeout bounds one connection attempt. Loopback answers at once; a
+// machine in the local network that is off does not answer at all.
+const dialTimeout = 5 * time.Second
 
 const (
 	loopback4 = "127.0.0.1"
@@ -34,22 +26,21 @@ type dialer struct {
 	// connect makes one attempt at one address.
 	connect func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// winners maps an address "localhost:port" to the loopback address that
-	// accepted last.
-	winners sync.Map
+	fallbacks fallbacks
 }
 
 func newDialer() *dialer {
 	return &dialer{connect: (&net.Dialer{Timeout: dialTimeout}).DialContext}
 }
 
-// DialContext connects to address, "host:port". All errors are *dialError.
+// DialContext connects to address, "host:port", where host may also be one
+// that poolHost has returned. All errors are *dialError.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(backendHost(address))
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	if strings.EqualFold(host, "localhost") {
+	if isLocalhost(host) {
 		return d.dialLoopback(ctx, network, address, port)
 	}
 	conn, err := d.connect(ctx, network, address)
@@ -59,59 +50,27 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	return conn, nil
 }
 
-// dialLoopback tries the loopback address that accepted last, the other one
-// as soon as that fails or takes familyDelay, and returns what connects first.
+func isLocalhost(host string) bool { return strings.EqualFold(host, "localhost") }
+
+// dialLoopback connects to 127.0.0.1, and to ::1 only when nobody listens
+// there. The families do not race (RFC 8305), and who won is not remembered:
+// any user of the machine may listen on the port in the other family, and
+// would get the app's requests, cookies and all, whenever the app is slow to
+// accept, and from then on. What does not answer is there, and is waited for.
 func (d *dialer) dialLoopback(ctx context.Context, network, address, port string) (net.Conn, error) {
-	hosts := []string{loopback4, loopback6}
-	if last, _ := d.winners.Load(address); last == loopback6 {
-		hosts = []string{loopback6, loopback4}
+	conn, err4 := d.connect(ctx, network, net.JoinHostPort(loopback4, port))
+	if err4 == nil {
+		return conn, nil
 	}
-
-	type result struct {
-		host string
-		conn net.Conn
-		err  error
+	if !nobodyListens(err4) {
+		return nil, &dialError{err4}
 	}
-	results := make(chan result)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the attempt that lost, and lets it close what it got
-
-	attempt := func(host string) {
-		conn, err := d.connect(ctx, network, net.JoinHostPort(host, port))
-		select {
-		case results <- result{host, conn, err}:
-		case <-ctx.Done():
-			if conn != nil {
-				conn.Close()
-			}
-		}
+	conn, err6 := d.connect(ctx, network, net.JoinHostPort(loopback6, port))
+	if err6 != nil {
+		return nil, &dialError{err4, err6}
 	}
-	stagger := time.NewTimer(familyDelay)
-	defer stagger.Stop()
-
-	var failed dialError
-	started := 1
-	go attempt(hosts[0])
-	for {
-		select {
-		case res := <-results:
-			if res.err == nil {
-				d.winners.Store(address, res.host)
-				return res.conn, nil
-			}
-			failed = append(failed, res.err)
-			if len(failed) == len(hosts) {
-				return nil, &failed
-			}
-		case <-stagger.C:
-		case <-ctx.Done():
-			return nil, &dialError{fmt.Errorf("dial %s: %w", address, context.Cause(ctx))}
-		}
-		if started < len(hosts) {
-			go attempt(hosts[started])
-			started++
-		}
-	}
+	d.fallbacks.add(address)
+	return conn, nil
 }
 
 // A dialError says that no connection was made, and so nothing sent: one
@@ -149,12 +108,27 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// wsaConnRefused is what Windows calls ECONNREFUSED.
-const wsaConnRefused = syscall.Errno(10061)
+// Windows has numbers of its own, which are not those of package syscall.
+const (
+	wsaAddrFamily   = syscall.Errno(10047)
+	wsaAddrNotAvail = syscall.Errno(10049)
+	wsaNetUnreach   = syscall.Errno(10051)
+	wsaConnRefused  = syscall.Errno(10061)
+)
 
-func isRefused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) ||
-		runtime.GOOS == "windows" && errors.Is(err, wsaConnRefused)
+func isRefused(err error) bool { return isErrno(err, syscall.ECONNREFUSED, wsaConnRefused) }
+
+// nobodyListens reports whether err says that nobody listens at an address of
+// this machine: the connection was refused, or there is no such address.
+func nobodyListens(err error) bool {
+	return isRefused(err) ||
+		isErrno(err, syscall.EAFNOSUPPORT, wsaAddrFamily) ||
+		isErrno(err, syscall.EADDRNOTAVAIL, wsaAddrNotAvail) ||
+		isErrno(err, syscall.ENETUNREACH, wsaNetUnreach)
+}
+
+func isErrno(err error, unix, windows syscall.Errno) bool {
+	return errors.Is(err, unix) || runtime.GOOS == "windows" && errors.Is(err, windows)
 }
 
 // Probe reports whether a backend accepts connections: nil if it does, and

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -25,7 +26,11 @@ func newForwarder(transport http.RoundTripper, log *zap.Logger) *httputil.Revers
 		BufferPool:    newBufferPool(),
 		ErrorLog:      errorLog,
 		ModifyResponse: func(res *http.Response) error {
+			if res.StatusCode < 100 || res.StatusCode > 999 {
+				return errStatus // net/http would panic when asked to send it
+			}
 			stripResponse(res.Header)
+			stripResponse(res.Trailer)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -33,6 +38,8 @@ func newForwarder(transport http.RoundTripper, log *zap.Logger) *httputil.Revers
 		},
 	}
 }
+
+var errStatus = errors.New("the status is not in the range of HTTP")
 
 type exchangeKey struct{}
 
@@ -43,11 +50,14 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 	x.forwarded = true
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		// Lets the response begin while the body is still coming, as it may in
-		// HTTP/2: an echo, or an upload that is refused early. It fails only
-		// for writers that are not net/http's.
-		_ = http.NewResponseController(x).EnableFullDuplex()
+		// HTTP/2: an echo, or an upload that is refused early.
+		x.duplex = http.NewResponseController(x).EnableFullDuplex() == nil
 	}
 	p.forwarder.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	stripResponse(x.Header()) // trailers are in there, which came after all else
+	if x.uploading() && !x.upgraded && !x.waitsForContinue(r) {
+		x.linger(r)
+	}
 }
 
 // rewrite makes the request for the backend. Hop-by-hop headers are gone
@@ -57,7 +67,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(in.Context())
 
 	target := x.route.Backend.URL
-	out.URL.Scheme, out.URL.Host, out.URL.User = target.Scheme, target.Host, nil
+	out.URL.Scheme, out.URL.Host, out.URL.User = target.Scheme, x.proxy.dialer.poolHost(in.Context(), target.Host), nil
 	out.URL.RawQuery = in.URL.RawQuery // net/http has removed what it cannot parse
 	setPath(out.URL, x.path)
 
@@ -95,14 +105,18 @@ type requestBody struct {
 	io.ReadCloser
 	in      *http.Request
 	trailer http.Header // of the outgoing request
-	broken  atomic.Bool // reading failed before the end
+	begun   atomic.Bool // somebody has wanted to read it
+	ended   atomic.Bool // it was read to its end
+	broken  atomic.Bool // reading failed before that
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
+	b.begun.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	switch err {
 	case nil:
 	case io.EOF:
+		b.ended.Store(true)
 		for name := range b.trailer {
 			b.trailer[name] = b.in.Trailer[name]
 		}

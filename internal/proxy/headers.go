@@ -33,11 +33,25 @@ func dropForged(h http.Header) {
 	}
 }
 
+// framing are the headers that say what else there is of a request, and where
+// it ends. They may come under their own names only, which net/http knows.
+var framing = [...]string{
+	"connection", "content-encoding", "content-length", "content-type", "expect", "host",
+	"keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
+}
+
 // forgeable reports whether a backend may read the header name as Forwarded,
-// X-Real-IP or one of X-Forwarded-*. WSGI, CGI and PHP hand headers to the app
-// as variables, where case is gone and "-", "_" and other punctuation are one.
+// X-Real-IP or one of X-Forwarded-*, or as a framing header that it is not.
+// WSGI, CGI and PHP hand headers to the app as variables, where case is gone
+// and "-", "_" and other punctuation are one: a Content_Length would win over
+// the length of the body.
 func forgeable(name string) bool {
 	const prefix = "x-forwarded"
+	for _, other := range framing {
+		if foldsTo(name, other) {
+			return !strings.EqualFold(name, other)
+		}
+	}
 	switch {
 	case len(name) < len("forwarded"):
 		return false
@@ -79,8 +93,10 @@ func alphanumeric(c byte) bool {
 // Strict-Transport-Security outlives devproxy in the browser and takes the
 // host's other ports along; Alt-Svc would send the browser past the proxy.
 func stripResponse(h http.Header) {
-	h.Del("Strict-Transport-Security")
-	h.Del("Alt-Svc")
+	for _, name := range [...]string{"Strict-Transport-Security", "Alt-Svc"} {
+		delete(h, name)
+		delete(h, http.TrailerPrefix+name) // a trailer that was not announced
+	}
 }
 
 // dropH2C takes back an upgrade to cleartext HTTP/2. It is obsolete (RFC 9113,

@@ -36,8 +36,9 @@ type Config struct {
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 	// VerifyConnection has the last word on every handshake, resumed ones
-	// included, as tls.Config.VerifyConnection does. Nil: nothing more is
-	// checked. Called concurrently.
+	// included, as tls.Config.VerifyConnection does. It is also asked, with
+	// DidResume set, whether a session may be resumed at all. Nil: nothing
+	// more is checked. Called concurrently.
 	VerifyConnection func(tls.ConnectionState) error
 
 	// AccessLog reports whether requests are logged, one line each. It is
@@ -58,6 +59,7 @@ type Proxy struct {
 	access    *zap.Logger
 	pages     *pages
 
+	dialer    *dialer
 	transport *http.Transport
 	forwarder *httputil.ReverseProxy
 
@@ -78,18 +80,20 @@ func New(cfg Config) (*Proxy, error) {
 		return nil, errors.New("proxy needs certificates")
 	}
 	logger := cmp.Or(cfg.Logger, zap.NewNop())
+	dialer := newDialer()
 	p := &Proxy{
 		table:     cfg.Table,
 		accessLog: cfg.AccessLog,
 		log:       logger.Named("proxy"),
 		access:    logger.Named("access"),
 		pages:     newPages(),
-		transport: newTransport(),
+		dialer:    dialer,
+		transport: newTransport(dialer),
 	}
 	if p.accessLog == nil {
 		p.accessLog = func() bool { return false }
 	}
-	p.forwarder = newForwarder(p.transport, p.log)
+	p.forwarder = newForwarder(interim{p.transport}, p.log)
 	p.newServers(cfg)
 	return p, nil
 }
@@ -111,6 +115,7 @@ type exchange struct {
 	bytes     atomic.Int64 // of the response's body, or sent after an upgrade
 	upgraded  bool
 	forwarded bool         // to a backend's URL
+	duplex    bool         // the response may begin while the request's body is coming
 	body      *requestBody // the one being sent to the backend, if any
 	writeErr  error        // the first failure to write to the client
 	finished  bool         // the request was not abandoned by a panic
@@ -127,7 +132,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 
 	routes := p.table.current.Load()
 	var err error
-	if x.path, err = requestPath(r); err != nil {
+	if !isToken(r.Method) {
+		p.refuse(x, r, errMethod)
+	} else if x.path, err = requestPath(r); err != nil {
 		p.refuse(x, r, err)
 	} else if x.host, err = routes.normalHost(r.Host); err != nil {
 		p.refuse(x, r, err)

@@ -21,6 +21,11 @@ func (x *exchange) WriteHeader(status int) {
 		if h := x.Header(); x.forwarded && len(h["Content-Type"]) == 0 {
 			h["Content-Type"] = nil
 		}
+		// Where such a client will stop is not known, so no other request can
+		// follow on its connection.
+		if x.uploading() && status >= 200 {
+			x.Header().Set("Connection", "close")
+		}
 	}
 	x.ResponseWriter.WriteHeader(status)
 }

@@ -48,12 +48,8 @@ func (p *Proxy) newServers(cfg Config) {
 	p.cancel = cancel
 	errorLog := log.New(serverLog{p.log}, "", 0)
 	p.https = &http.Server{
-		Handler: http.HandlerFunc(p.serve),
-		TLSConfig: &tls.Config{
-			MinVersion:       tls.VersionTLS12,
-			GetCertificate:   cfg.GetCertificate,
-			VerifyConnection: cfg.VerifyConnection,
-		},
+		Handler:   http.HandlerFunc(p.serve),
+		TLSConfig: tlsConfig(cfg),
 		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default: were
 		// it offered, browsers would use it.
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
@@ -73,6 +69,30 @@ func (p *Proxy) newServers(cfg Config) {
 		MaxHeaderBytes:               maxHeader,
 		ErrorLog:                     errorLog,
 	}
+}
+
+func tlsConfig(cfg Config) *tls.Config {
+	config := &tls.Config{
+		MinVersion:       tls.VersionTLS12,
+		GetCertificate:   cfg.GetCertificate,
+		VerifyConnection: cfg.VerifyConnection,
+	}
+	if cfg.VerifyConnection == nil {
+		return config
+	}
+	// VerifyConnection can only fail a handshake, with an alert that speaks of
+	// a bad certificate. A session that it would not let resume is forgotten
+	// before, so that the client goes through a full handshake, in which
+	// GetCertificate answers for a host that is gone as it does for others.
+	config.WrapSession = config.EncryptTicket
+	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		state.DidResume = true
+		if cfg.VerifyConnection(state) != nil {
+			return nil, nil
+		}
+		return config.DecryptTicket(ticket, state)
+	}
+	return config
 }
 
 // Serve accepts connections on ln and speaks TLS on them. It may be called

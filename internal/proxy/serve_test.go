@@ -35,6 +35,38 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// Browsers keep a connection without requests for up to five minutes, and are
+// to be the ones to close it. Nothing else may end a slow upload or download.
+func TestTimeLimits(t *testing.T) {
+	f := start(t)
+	if got := f.https.IdleTimeout; got <= 5*time.Minute {
+		t.Errorf("an idle connection is closed after %v, want more than browsers' 5 minutes", got)
+	}
+	if f.https.ReadTimeout != 0 || f.https.WriteTimeout != 0 {
+		t.Errorf("whole requests are limited to %v, responses to %v, want no limit", f.https.ReadTimeout, f.https.WriteTimeout)
+	}
+}
+
+func TestTLSVersions(t *testing.T) {
+	f := start(t, Route{"app.localhost", "/", nowhere})
+	for version, want := range map[uint16]bool{
+		tls.VersionTLS10: false,
+		tls.VersionTLS11: false,
+		tls.VersionTLS12: true,
+		tls.VersionTLS13: true,
+	} {
+		conn, err := tls.Dial("tcp", f.addr.String(), &tls.Config{
+			RootCAs: authority().pool, ServerName: "app.localhost", MinVersion: version, MaxVersion: version,
+		})
+		if err == nil {
+			conn.Close()
+		}
+		if got := err == nil; got != want {
+			t.Errorf("a client with nothing but %s: %v; want that it is served: %t", tls.VersionName(version), err, want)
+		}
+	}
+}
+
 func TestALPN(t *testing.T) {
 	f := start(t, Route{"app.localhost", "/", nowhere})
 	for _, test := range []struct {

@@ -50,7 +50,10 @@ func TestSlowDownload(t *testing.T) {
 		w.Header().Set("Content-Length", "4")
 		io.WriteString(w, "ab")
 		w.(http.Flusher).Flush()
-		<-proceed
+		select {
+		case <-proceed:
+		case <-r.Context().Done(): // the test has failed
+		}
 		io.WriteString(w, "cd")
 	})})
 	both(t, func(t *testing.T, protocol string) {
@@ -116,16 +119,22 @@ func TestEarlyResponse(t *testing.T) {
 // A backend that dies half-way ends its own response, visibly, and nothing else.
 func TestBackendDiesMidBody(t *testing.T) {
 	die := make(chan bool)
+	wait := func() {
+		select {
+		case <-die:
+		case <-t.Context().Done(): // the test has failed
+		}
+	}
 	f := start(t,
 		Route{"app.localhost", "/die", rawBackend(t, func(conn net.Conn) {
 			http.ReadRequest(bufio.NewReader(conn))
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-			<-die
+			wait()
 		})},
 		Route{"app.localhost", "/chunked", rawBackend(t, func(conn net.Conn) {
 			http.ReadRequest(bufio.NewReader(conn))
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
-			<-die
+			wait()
 		})},
 		Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()

@@ -9,13 +9,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"devproxy/internal/hostname"
 )
 
 var (
-	errHost = errors.New("the Host header is not a valid host name")
-	errPath = errors.New("the request target is not a valid path")
+	errHost   = errors.New("the Host header is not a valid host name")
+	errPath   = errors.New("the request target is not a valid path")
+	errMethod = errors.New("the method is not a valid token")
 )
 
 // splitHost returns the host of a Host header or :authority, without its port
@@ -34,8 +36,8 @@ func splitHost(hostport string) (host string, ok bool) {
 	} else if i := strings.IndexByte(hostport, ':'); i >= 0 {
 		host, port = hostport[:i], hostport[i+1:]
 	}
-	for _, c := range []byte(port) {
-		if c < '0' || c > '9' {
+	if port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return "", false
 		}
 	}
@@ -56,11 +58,36 @@ func (s *snapshot) normalHost(hostport string) (string, error) {
 	if addr, ok := parseIP(host); ok {
 		return addr.String(), nil
 	}
+	// Clients send A-labels. Backends would read a name in Unicode, which only
+	// HTTP/2 lets through to here, in ways of their own.
+	if !isASCII(host) {
+		return "", errHost
+	}
 	name, err := hostname.Normalize(host)
 	if err != nil {
 		return "", errHost
 	}
 	return name, nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2), as a method
+// must be. HTTP/2 can carry others, which would not fit a request line.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !alphanumeric(s[i]) && strings.IndexByte("!#$%&'*+-.^_`|~", s[i]) < 0 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // parseIP returns the address that host spells, comparable to others: without
@@ -114,7 +141,7 @@ func requestPath(r *http.Request) (string, error) {
 		// The absolute form, http://host/path. Another scheme-like prefix, as
 		// in "http:path", would end up glued to the host name somewhere.
 		_, rest, ok := strings.Cut(uri, "://")
-		if !ok || r.URL.Opaque != "" {
+		if !ok || r.URL.Host == "" {
 			return "", errPath
 		}
 		uri = "/"

@@ -20,7 +20,8 @@ var hostTests = []struct {
 	{"app.localhost:8443", "app.localhost"},
 	{"app.localhost:", "app.localhost"},
 	{"APP.localhost.:443", "app.localhost"},
-	{"bücher.localhost", "xn--bcher-kva.localhost"},
+	{"xn--bcher-kva.localhost", "xn--bcher-kva.localhost"},
+	{"app.localhost:65535", "app.localhost"},
 	{"127.0.0.1", "127.0.0.1"},
 	{"127.0.0.1:443", "127.0.0.1"},
 	{"[::1]", "::1"},
@@ -37,6 +38,13 @@ var hostTests = []struct {
 	{"[app.localhost]", ""},
 	{"app.localhost:443:443", ""},
 	{"app.localhost:https", ""},
+	{"app.localhost:+1", ""},
+	{"app.localhost:65536", ""},
+	{"app.localhost:99999999999999999999", ""},
+	{"[::1]:65536", ""},
+	{"bücher.localhost", ""},
+	{"app。localhost", ""},
+	{"app.localhost\xff", ""},
 	{"app.localhost:80@evil.test", ""},
 	{"user@app.localhost", ""},
 	{"user:pw@app.localhost", ""},
@@ -183,6 +191,8 @@ func TestRequestPath(t *testing.T) {
 		{"http:evil", ""},
 		{"http:.evil.example/", ""},
 		{"mailto:a://b", ""},
+		{"http:/path?://x/y", ""},
+		{"http:///path", ""},
 	} {
 		text := "GET " + test.target + " HTTP/1.1\r\nHost: app.localhost\r\n\r\n"
 		r, err := readRequest(text)

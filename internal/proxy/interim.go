@@ -1,0 +1,33 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+)
+
+// maxInterim is the number of informational responses that may come before the
+// real one. Nobody needs as many; net/http has no limit for those it reports.
+const maxInterim = 1000
+
+var errInterim = errors.New("too many informational responses")
+
+// An interim sends requests, and looks at the informational responses (1xx)
+// that net/http's reverse proxy passes on where nothing else gets to see them.
+type interim struct{ http.RoundTripper }
+
+func (t interim) RoundTrip(r *http.Request) (*http.Response, error) {
+	// The trace is the reverse proxy's, made for this request alone.
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.Got1xxResponse != nil {
+		pass, seen := trace.Got1xxResponse, 0
+		trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
+			if seen++; seen > maxInterim {
+				return errInterim
+			}
+			stripResponse(http.Header(header))
+			return pass(code, header)
+		}
+	}
+	return t.RoundTripper.RoundTrip(r)
+}
