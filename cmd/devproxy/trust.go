@@ -58,11 +58,7 @@ Exit code 0 if no store holds one any more, 3 if one could not be taken out.`,
 }
 
 func (a *app) trust(ctx context.Context, flags trustFlags) error {
-	state, err := a.stateDir()
-	if err != nil {
-		return err
-	}
-	stores, err := a.stores(state, flags.userOnly)
+	state, stores, err := a.openStores(flags)
 	if err != nil {
 		return err
 	}
@@ -132,11 +128,7 @@ func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state stri
 }
 
 func (a *app) untrust(ctx context.Context, flags trustFlags) error {
-	state, err := a.stateDir()
-	if err != nil {
-		return err
-	}
-	stores, err := a.stores(state, flags.userOnly)
+	_, stores, err := a.openStores(flags)
 	if err != nil {
 		return err
 	}
@@ -174,6 +166,14 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 		return errTrustIncomplete
 	}
 	return nil
+}
+
+func (a *app) openStores(flags trustFlags) (state string, stores *trust.Machine, err error) {
+	if state, err = a.stateDir(); err != nil {
+		return "", nil, err
+	}
+	stores, err = a.stores(state, flags.userOnly)
+	return state, stores, err
 }
 
 // stores opens the trust stores of this machine and person.

@@ -77,11 +77,11 @@ func TestLayouts(t *testing.T) {
 			name: "profiles in the old folder",
 			home: []string{
 				firefox,
-				".mozilla/firefox/profiles.ini=[Profile0]\nIsRelative=1\nPath=aa.default\n[Profile1]\nIsRelative=1\nPath=bb.work\n",
+				".mozilla/firefox/profiles.ini=[Profile0]\nIsRelative=1\nPath=aa.default\n[Profile1]\nIsRelative=1\nPath=bb.other\n",
 				".mozilla/firefox/aa.default/cert9.db",
-				".mozilla/firefox/bb.work/",
+				".mozilla/firefox/bb.other/",
 			},
-			want: []string{"Firefox .mozilla/firefox/aa.default", "Firefox .mozilla/firefox/bb.work"},
+			want: []string{"Firefox .mozilla/firefox/aa.default", "Firefox .mozilla/firefox/bb.other"},
 		}, {
 			name: "profiles in the new folder",
 			home: []string{
@@ -101,14 +101,14 @@ func TestLayouts(t *testing.T) {
 		}, {
 			name: "profiles elsewhere, listed twice, listed but gone, not listed",
 			home: []string{
-				".mozilla/firefox/profiles.ini=[Profile0]\nIsRelative=0\nPath=HOME/work/profile\n[Profile1]\nIsRelative=1\nPath=../../work/profile\n" +
+				".mozilla/firefox/profiles.ini=[Profile0]\nIsRelative=0\nPath=HOME/elsewhere/profile\n[Profile1]\nIsRelative=1\nPath=../../elsewhere/profile\n" +
 					"[Profile2]\nIsRelative=1\nPath=gone\n[Profile3]\nPath=relative/but/not/said/so\n",
-				"work/profile/",
+				"elsewhere/profile/",
 				".mozilla/firefox/relative/but/not/said/so/",
 				".mozilla/firefox/stray/cert9.db",
 				".mozilla/firefox/Crash Reports/",
 			},
-			want: []string{"Firefox work/profile", "Firefox .mozilla/firefox/stray"},
+			want: []string{"Firefox elsewhere/profile", "Firefox .mozilla/firefox/stray"},
 		}, {
 			name: "Firefox removed, nothing left but a folder",
 			home: []string{".mozilla/firefox/profiles.ini=[Profile0]\nIsRelative=1\nPath=gone\n"},
