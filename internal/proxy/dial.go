@@ -110,20 +110,20 @@ func isTimeout(err error) bool {
 
 // Windows has numbers of its own, which are not those of package syscall.
 const (
-	wsaAddrFamily   = syscall.Errno(10047)
-	wsaAddrNotAvail = syscall.Errno(10049)
-	wsaNetUnreach   = syscall.Errno(10051)
-	wsaConnRefused  = syscall.Errno(10061)
+	wsaAddrFamily  = syscall.Errno(10047)
+	wsaNetUnreach  = syscall.Errno(10051)
+	wsaConnRefused = syscall.Errno(10061)
 )
 
 func isRefused(err error) bool { return isErrno(err, syscall.ECONNREFUSED, wsaConnRefused) }
 
 // nobodyListens reports whether err says that nobody listens at an address of
-// this machine: the connection was refused, or there is no such address.
+// this machine: the connection was refused, or there is no such family.
+// EADDRNOTAVAIL does not: connect also fails with it when no port is left on
+// our side, which any user of the machine can bring about.
 func nobodyListens(err error) bool {
 	return isRefused(err) ||
 		isErrno(err, syscall.EAFNOSUPPORT, wsaAddrFamily) ||
-		isErrno(err, syscall.EADDRNOTAVAIL, wsaAddrNotAvail) ||
 		isErrno(err, syscall.ENETUNREACH, wsaNetUnreach)
 }
 

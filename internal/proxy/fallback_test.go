@@ -155,7 +155,7 @@ func TestLocalhostOrder(t *testing.T) {
 		{"4 fails", fails(syscall.EMFILE), accepts, []string{v4}, 1, 0},
 		{"4 refuses", fails(syscall.ECONNREFUSED), accepts, []string{v4, v6}, 0, 0},
 		{"4 is no family", fails(syscall.EAFNOSUPPORT), accepts, []string{v4, v6}, 0, 0},
-		{"4 is no address", fails(syscall.EADDRNOTAVAIL), accepts, []string{v4, v6}, 0, 0},
+		{"no port is left", fails(syscall.EADDRNOTAVAIL), accepts, []string{v4}, 1, 0},
 		{"6 is no family", fails(syscall.ECONNREFUSED), fails(syscall.EAFNOSUPPORT), []string{v4, v6}, 2, 0},
 		{"6 is silent", fails(syscall.ECONNREFUSED), silence, []string{v4, v6}, 2, dialTimeout},
 	} {

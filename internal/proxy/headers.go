@@ -93,10 +93,12 @@ func alphanumeric(c byte) bool {
 // Strict-Transport-Security outlives devproxy in the browser and takes the
 // host's other ports along; Alt-Svc would send the browser past the proxy.
 func stripResponse(h http.Header) {
-	for _, name := range [...]string{"Strict-Transport-Security", "Alt-Svc"} {
-		delete(h, name)
-		delete(h, http.TrailerPrefix+name) // a trailer that was not announced
-	}
+	const hsts, altSvc = "Strict-Transport-Security", "Alt-Svc"
+	delete(h, hsts)
+	delete(h, altSvc)
+	// Trailers that were not announced. Constants: this runs for each response.
+	delete(h, http.TrailerPrefix+hsts)
+	delete(h, http.TrailerPrefix+altSvc)
 }
 
 // dropH2C takes back an upgrade to cleartext HTTP/2. It is obsolete (RFC 9113,
