@@ -128,7 +128,7 @@ func (s Search) Trusted(path string) error {
 	case err != nil:
 		return fmt.Errorf("read %q: %w", path, pathError(err))
 	case reason != "":
-		e := fault("make it a file that nobody else can change or, if you trust it, name it with --config", "the file is not used: %s", reason)
+		e := fault("make it a file that nobody else can change and save it again or, if you trust it, name it with --config", "the file is not used: %s", reason)
 		e.File = path
 		return e.tidy()
 	}
@@ -188,7 +188,7 @@ func (s Search) distrust(info fs.FileInfo) string {
 	switch mode := info.Mode().Perm(); {
 	case !ok:
 		return ""
-	case uid != s.UID:
+	case uid != s.UID && uid != 0: // root could change anything anyway
 		return "belongs to another user"
 	case mode&0o002 != 0:
 		return "can be written by everybody"

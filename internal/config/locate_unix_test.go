@@ -31,6 +31,11 @@ func TestLocateTrust(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			root := tree(t, fileName, "p/"+fileName, "p/a/")
 			untrusted := filepath.Join(root, "p")
+			if me == 0 && tt.uid > 0 { // root's own folders are anybody's to trust
+				if err := os.Chown(untrusted, tt.uid+1, -1); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if tt.gid >= 0 {
 				if err := os.Chown(untrusted, -1, tt.gid); err != nil {
 					t.Skip(err)
@@ -87,7 +92,7 @@ func TestTrusted(t *testing.T) {
 		reason string // ROOT is root
 	}{
 		{"own", nil, me, ""},
-		{"of another user", nil, me + 1, "the folder " + stranger},
+		{"of another user", chown("p", me+2, -1), me + 1, "the folder " + stranger},
 		{"any owner", chmod("p/"+fileName, 0o666), -1, ""},
 		{"for everybody", chmod("p/"+fileName, 0o666), me, "it " + everybody},
 		{"for the user's own group", steps(chown("p/"+fileName, -1, me), chmod("p/"+fileName, 0o664)), me, ""},
@@ -192,5 +197,19 @@ func TestLocateTrustConfigHome(t *testing.T) {
 	want := Skip{filepath.Join(root, "c", "devproxy", fileName), "the folder can be written by everybody"}
 	if found.Path != "" || len(found.Skipped) != 1 || found.Skipped[0] != want {
 		t.Errorf("found %+v, want %v skipped", found, want)
+	}
+}
+
+// What is root's may be read by everybody: root could change anything anyway.
+// Containers and system-wide installations have such files.
+func TestTrustedRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs files that belong to root")
+	}
+	root := tree(t, "p/"+fileName)
+	path := filepath.Join(root, "p", fileName)
+	const somebody = 54321
+	if err := (Search{Dir: filepath.Dir(path), Home: root, UID: somebody}).Trusted(path); err != nil {
+		t.Errorf("got %v, want root's file taken", err)
 	}
 }
