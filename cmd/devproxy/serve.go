@@ -95,6 +95,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	for _, ln := range open.redirect {
 		wg.Go(func() { failed <- server.ServeRedirect(ln, open.port()) })
 	}
+	warnAbout(cfg, log)
 	log.Info("serving", zap.String("file", cfg.File), zap.Int("routes", len(cfg.Routes)), zap.Uint16("port", open.port()))
 	changes := live.watch(running, &wg)
 	wg.Go(func() { a.announce(running, started{state, src, cfg, ca, created, open}) })
