@@ -206,7 +206,7 @@ func TestUntrustedConfig(t *testing.T) {
 		name, reason string
 		change       func(dir string) error
 	}{
-		{"folder of another user", "belongs to another user", func(dir string) error { return os.Chown(dir, 0, 0) }},
+		{"folder of another user", "belongs to another user", func(dir string) error { return os.Chown(dir, nobodysUID+1, nobodysUID+1) }},
 		{"folder for everybody", "can be written by everybody", func(dir string) error { return os.Chmod(dir, 0o777) }},
 		{"folder of a group", "can be written by a group", func(dir string) error {
 			return errors.Join(os.Chown(dir, nobodysUID, 100), os.Chmod(dir, 0o775))
