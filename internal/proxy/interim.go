@@ -25,6 +25,12 @@ func (t interim) RoundTrip(r *http.Request) (*http.Response, error) {
 			if seen++; seen > maxInterim {
 				return errInterim
 			}
+			if code == http.StatusContinue {
+				// net/http's server says so itself when the body is first
+				// read, which the backend's 100 has just set off: passed on as
+				// well, a client could get it twice.
+				return nil
+			}
 			stripResponse(http.Header(header))
 			return pass(code, header)
 		}
