@@ -94,12 +94,13 @@ func TestServe(t *testing.T) {
 	defer stop()
 	exit := make(chan int)
 	go func() {
-		args := []string{"devproxy", "serve", "--config", file}
+		args := []string{"devproxy", "serve", "--config", file, "warned.localhost=http://203.0.113.9:80"}
 		exit <- run(ctx, args, func(name string) string { return env[name] }, strings.NewReader(""), stdout, stderr)
 		stdout.w.Close()
 		stderr.w.Close()
 	}()
 
+	stderr.wait(t, `"warn".*warned\.localhost`) // at the start, not with the first reload
 	port := stdout.wait(t, `^  https://one\.localhost:(\d+) +http://127\.0\.0\.1:\d+ +up$`)[1]
 	stdout.wait(t, `^  root  .*trust`)
 	get := func(host string) (string, error) {
@@ -136,7 +137,7 @@ func TestServe(t *testing.T) {
 	}
 
 	save("one.localhost", "two.test")
-	stderr.wait(t, `"routes reloaded".*"routes":2`)
+	stderr.wait(t, `"routes reloaded".*"routes":3`)
 	check("one.localhost")
 	check("two.test")
 

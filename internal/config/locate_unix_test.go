@@ -38,7 +38,7 @@ func TestLocateTrust(t *testing.T) {
 			}
 			if tt.gid >= 0 {
 				if err := os.Chown(untrusted, -1, tt.gid); err != nil {
-					t.Skip(err)
+					t.Skipf("needs root to give files away: %v", err)
 				}
 			}
 			if err := os.Chmod(untrusted, tt.mode); err != nil {
@@ -155,7 +155,7 @@ func chmod(path string, mode os.FileMode) func(*testing.T, string) {
 func chown(path string, uid, gid int) func(*testing.T, string) {
 	return func(t *testing.T, root string) {
 		if err := os.Chown(filepath.Join(root, path), uid, gid); err != nil {
-			t.Skip(err)
+			t.Skipf("needs root to give files away: %v", err)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func FuzzOutput(f *testing.F) {
 	f.Add("\x1edev", "", 1)
 	f.Fuzz(func(t *testing.T, before, after string, size int) {
 		if strings.Contains(before, marker) {
-			t.Skip()
+			t.Skip("the marker is what starts the output; what comes before it cannot hold one")
 		}
 		var live strings.Builder
 		o := output{live: &live}

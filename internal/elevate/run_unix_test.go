@@ -248,9 +248,7 @@ func (l *lifeline) wait(t *testing.T, c <-chan struct{}, what string) {
 }
 
 func TestHangingCommand(t *testing.T) {
-	if _, err := exec.LookPath("timeout"); err != nil {
-		t.Skip("no timeout(1)")
-	}
+	needTimeout(t)
 	sudo := fakeSudo(t, `"$@"`) // waits for the command, as the real one
 	for name, tt := range map[string]struct {
 		cfg    Config
@@ -278,9 +276,7 @@ func TestHangingCommand(t *testing.T) {
 // On a busy machine the start of a command may be seen when it is over, as from
 // this sudo, which holds back what the command prints.
 func TestHangingCommandSeenLate(t *testing.T) {
-	if _, err := exec.LookPath("timeout"); err != nil {
-		t.Skip("no timeout(1)")
-	}
+	needTimeout(t)
 	sudo := fakeSudo(t, `"$@" >"$0.out" 2>&1; status=$?; cat "$0.out"; exit "$status"`)
 	for name, tt := range map[string]struct {
 		script string
@@ -369,4 +365,16 @@ func FuzzQuote(f *testing.F) {
 			t.Errorf("shell reads %s as %q, %v; want %q", line, got, err, want)
 		}
 	})
+}
+
+// needTimeout skips where timeout(1) is missing, as on macOS; under CI that is
+// a failure.
+func needTimeout(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("timeout"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("timeout(1) is missing")
+		}
+		t.Skip("needs timeout(1)")
+	}
 }
