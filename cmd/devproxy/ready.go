@@ -35,7 +35,7 @@ func (a *app) announce(ctx context.Context, s started) {
 	defer cancel()
 	var stores []trust.Status
 	var wg sync.WaitGroup
-	wg.Go(func() { stores = a.trustStatus(ctx, s.state, s.ca.Root()) })
+	wg.Go(func() { stores = a.trustStatus(ctx, s.state, s.ca) })
 	shown := s.cfg.Routes[:min(len(s.cfg.Routes), tableRows)]
 	found := a.inspect(ctx, shown, s.open.port(), answering(addrPort(s.open.https[0]), s.ca.Root()))
 	wg.Wait()

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,7 +19,11 @@ import (
 type trustFlags struct {
 	userOnly bool
 	dryRun   bool
+	java     string // "": not asked for; anyJava; else the home of one
 }
+
+// anyJava is the value of --java alone.
+const anyJava = "found"
 
 func (f *trustFlags) add(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&f.userOnly, "user", false, "only stores that need no privilege (the browsers')")
@@ -27,9 +31,15 @@ func (f *trustFlags) add(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+func (f *trustFlags) addJava(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&f.java, "java", "", "also the key store of the Java on PATH, or in the folder `HOME`")
+	cmd.Flags().Lookup("java").NoOptDefVal = anyJava
+	return cmd
+}
+
 func (a *app) trustCommand() *cobra.Command {
 	var flags trustFlags
-	return flags.add(&cobra.Command{
+	return flags.addJava(flags.add(&cobra.Command{
 		Use:   "trust",
 		Short: "Make the system and the browsers accept devproxy's certificates",
 		Long: `Add devproxy's root certificate to the system's store and to those of Chromium
@@ -39,7 +49,7 @@ changes nothing. The steps that need root go through sudo, announced first.
 Exit code 0 if every store found trusts the root, 3 if not.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.trust(cmd.Context(), flags) },
-	})
+	}))
 }
 
 func (a *app) untrustCommand() *cobra.Command {
@@ -58,7 +68,7 @@ Exit code 0 if no store holds one any more, 3 if one could not be taken out.`,
 }
 
 func (a *app) trust(ctx context.Context, flags trustFlags) error {
-	state, stores, err := a.openStores(flags)
+	state, err := a.stateDir()
 	if err != nil {
 		return err
 	}
@@ -67,11 +77,15 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 		return err
 	}
 	if flags.dryRun {
-		return a.trustDryRun(ctx, stores, state, domains)
+		return a.trustDryRun(ctx, state, domains, flags)
 	}
 	ca, created, err := issuer.LoadOrCreate(state, domains)
 	if err != nil {
 		return a.caError(err)
+	}
+	stores, err := a.stores(state, ca, flags)
+	if err != nil {
+		return err
 	}
 	if created {
 		a.printf("created a root that signs for %s; nothing else\n", constraintsText(ca.Constraints()))
@@ -107,7 +121,7 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 }
 
 // trustDryRun does not even make a CA.
-func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state string, domains []string) error {
+func (a *app) trustDryRun(ctx context.Context, state string, domains []string, flags trustFlags) error {
 	ca, err := issuer.Load(state)
 	if errors.Is(err, fs.ErrNotExist) {
 		a.printf("CA: write: %s\n", issuer.Path(state))
@@ -119,6 +133,10 @@ func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state stri
 	if err != nil {
 		return a.caError(err)
 	}
+	stores, err := a.stores(state, ca, flags)
+	if err != nil {
+		return err
+	}
 	steps, err := stores.Plan(ctx, ca.Root(), issuer.RootPath(state))
 	if err != nil {
 		return err
@@ -128,7 +146,11 @@ func (a *app) trustDryRun(ctx context.Context, stores *trust.Machine, state stri
 }
 
 func (a *app) untrust(ctx context.Context, flags trustFlags) error {
-	_, stores, err := a.openStores(flags)
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	stores, err := a.stores(state, nil, flags)
 	if err != nil {
 		return err
 	}
@@ -168,16 +190,9 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 	return nil
 }
 
-func (a *app) openStores(flags trustFlags) (state string, stores *trust.Machine, err error) {
-	if state, err = a.stateDir(); err != nil {
-		return "", nil, err
-	}
-	stores, err = a.stores(state, flags.userOnly)
-	return state, stores, err
-}
-
-// stores opens the trust stores of this machine and person.
-func (a *app) stores(state string, userOnly bool) (*trust.Machine, error) {
+// stores opens the trust stores of this machine and person. With a CA each one
+// that holds its root is proven by a handshake.
+func (a *app) stores(state string, ca *issuer.CA, flags trustFlags) (*trust.Machine, error) {
 	// Receipts that somebody else could have written are not acted on.
 	if err := issuer.CheckFolder(state); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, a.caError(err)
@@ -186,8 +201,19 @@ func (a *app) stores(state string, userOnly bool) (*trust.Machine, error) {
 		State:    state,
 		Root:     "/",
 		Path:     a.env("PATH"),
-		UserOnly: userOnly,
+		UserOnly: flags.userOnly,
+		Java:     flags.java != "",
 		Elevate:  a.elevate,
+	}
+	if ca != nil {
+		cfg.Handshake = proof(ca)
+	}
+	if flags.java != "" && flags.java != anyJava {
+		home, err := filepath.Abs(flags.java)
+		if err != nil {
+			return nil, usagef("--java=%s: %v", flags.java, err)
+		}
+		cfg.JavaHome = home
 	}
 	// Without a home there are no stores of a person's own.
 	if home, err := a.home(); err == nil {
@@ -231,14 +257,14 @@ func (a *app) printSteps(steps []trust.Step) {
 	}
 }
 
-// trustStatus asks every store about root. Stores that cannot be opened are
-// one that cannot tell.
-func (a *app) trustStatus(ctx context.Context, state string, root *x509.Certificate) []trust.Status {
-	stores, err := a.stores(state, false)
+// trustStatus asks every store about the root of ca. Stores that cannot be
+// opened are one that cannot tell.
+func (a *app) trustStatus(ctx context.Context, state string, ca *issuer.CA) []trust.Status {
+	stores, err := a.stores(state, ca, trustFlags{})
 	if err != nil {
 		return []trust.Status{{Store: "any store", State: trust.Unknown, Detail: err.Error()}}
 	}
-	return stores.Status(ctx, root)
+	return stores.Status(ctx, ca.Root())
 }
 
 func allTrusted(found []trust.Status) bool {

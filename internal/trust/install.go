@@ -38,11 +38,13 @@ func (m *Machine) Install(ctx context.Context, root *x509.Certificate, rootPath 
 }
 
 func (m *Machine) installIn(ctx context.Context, s store, a anchor) Status {
-	found, err := s.verify(ctx, a)
+	found, err := m.verify(ctx, s, a)
 	if err != nil {
 		return status(s, finding{}, err)
 	}
-	if found.state == Trusted {
+	// A store that holds the root and still fails the handshake would hold it
+	// no better for a second time.
+	if found.state == Trusted || found.disproved {
 		return status(s, m.confirm(s, a, found), nil)
 	}
 	// First the receipt: a root that nobody remembers is worse than a receipt
@@ -52,7 +54,7 @@ func (m *Machine) installIn(ctx context.Context, s store, a anchor) Status {
 		return status(s, found, nil)
 	}
 	installErr := s.install(ctx, a)
-	if found, err = s.verify(ctx, a); err == nil && found.state != Trusted {
+	if found, err = m.verify(ctx, s, a); err == nil && found.state != Trusted {
 		err = installErr
 		if found.detail == "" {
 			found.detail = "the change had no effect"

@@ -29,7 +29,7 @@ func (m *Machine) Plan(ctx context.Context, root *x509.Certificate, rootPath str
 	stores, notices := m.find(a)
 	var steps []Step
 	for _, s := range stores {
-		found, err := s.verify(ctx, a)
+		found, err := m.verify(ctx, s, a)
 		if err == nil && found.state == Trusted {
 			continue
 		}

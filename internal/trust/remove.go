@@ -2,9 +2,12 @@ package trust
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -13,6 +16,22 @@ import (
 // A receipt is dropped once nothing of its root is left in the store. With no
 // receipts there is nothing to do and no Status.
 func (m *Machine) Remove(ctx context.Context) ([]Status, error) {
+	return m.remove(ctx, func(receipt) bool { return true })
+}
+
+// RemoveOthers is Remove for every root but keep: those that keep supersedes.
+func (m *Machine) RemoveOthers(ctx context.Context, keep *x509.Certificate) ([]Status, error) {
+	sum := fingerprint(sha256.Sum256(keep.Raw))
+	return m.remove(ctx, func(r receipt) bool { return r.sum() != sum })
+}
+
+// RemoveOnly is Remove for one root.
+func (m *Machine) RemoveOnly(ctx context.Context, root *x509.Certificate) ([]Status, error) {
+	sum := fingerprint(sha256.Sum256(root.Raw))
+	return m.remove(ctx, func(r receipt) bool { return r.sum() == sum })
+}
+
+func (m *Machine) remove(ctx context.Context, which func(receipt) bool) ([]Status, error) {
 	if _, err := os.Stat(m.receipts.file()); err != nil && len(m.receipts.aside()) == 0 {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, nil
@@ -29,6 +48,7 @@ func (m *Machine) Remove(ctx context.Context) ([]Status, error) {
 		return nil, err
 	}
 	var all []Status
+	recorded = slices.DeleteFunc(recorded, func(r receipt) bool { return !which(r) })
 	for _, g := range m.groups(recorded) {
 		all = append(all, m.removeFrom(ctx, g))
 	}

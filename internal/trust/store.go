@@ -79,6 +79,13 @@ type finding struct {
 	state       State
 	ours        bool // it is in the place where install puts it
 	detail, fix string
+
+	// roots is what clients of the store take for trust anchors, read from the
+	// store, when state is Trusted. It is nil where the platform verifies by
+	// itself.
+	roots *x509.CertPool
+
+	disproved bool // it holds the root, but a handshake through it failed
 }
 
 // A problem is a failure with its way out.

@@ -49,6 +49,20 @@ type Config struct {
 	// folders as in PATH. Relative entries are ignored.
 	Path string
 
+	// Handshake proves that a client which takes exactly roots for trust
+	// anchors accepts a certificate that the root signs for, by a TLS
+	// handshake. Where roots is nil the client is one that asks the platform
+	// itself. It may be called concurrently. Nil: a store is believed once it
+	// has been read back.
+	Handshake func(ctx context.Context, roots *x509.CertPool) error
+
+	// Java asks for the key stores of Java installations, too: that of
+	// JavaHome or, where that is "", the one whose programs Path finds.
+	// Without it only the store that the distribution keeps for Java is
+	// looked at.
+	Java     bool
+	JavaHome string
+
 	// Elevate runs commands as root, after telling why: a phrase that
 	// completes "root is needed to …". It is never called concurrently. Its
 	// error matches elevate.ErrUnavailable when nobody can become root; so
@@ -134,10 +148,24 @@ func (m *Machine) Status(ctx context.Context, root *x509.Certificate) []Status {
 	stores, notices := m.find(a)
 	var all []Status
 	for _, s := range stores {
-		found, err := s.verify(ctx, a)
+		found, err := m.verify(ctx, s, a)
 		all = append(all, status(s, found, err))
 	}
 	return append(all, notices...)
+}
+
+// verify reads a store and, where that says the root is trusted, has it proven
+// by a handshake through what the store holds.
+func (m *Machine) verify(ctx context.Context, s store, a anchor) (finding, error) {
+	found, err := s.verify(ctx, a)
+	if err != nil || found.state != Trusted || m.cfg.Handshake == nil {
+		return found, err
+	}
+	if err := m.cfg.Handshake(ctx, found.roots); err != nil {
+		found.state, found.disproved = NotTrusted, true
+		found.detail = fmt.Sprintf("holds the root, but a handshake through it failed: %v", err)
+	}
+	return found, nil
 }
 
 // privileged runs commands as root.

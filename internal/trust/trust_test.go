@@ -125,6 +125,7 @@ type shelf struct {
 	removeErr  error
 	onChange   func()
 	changes    int
+	roots      *x509.CertPool
 }
 
 func newShelf(place string) *shelf { return &shelf{place: place, held: map[fingerprint]bool{}} }
@@ -138,7 +139,7 @@ func (s *shelf) verify(_ context.Context, a anchor) (finding, error) {
 	case s.verifyErr != nil:
 		return finding{}, s.verifyErr
 	case s.held[a.sum]:
-		return finding{state: Trusted, ours: true}, nil
+		return finding{state: Trusted, ours: true, roots: s.roots}, nil
 	}
 	return finding{state: NotTrusted}, nil
 }
