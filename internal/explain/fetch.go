@@ -1,0 +1,100 @@
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Presented is what a server showed in a handshake.
+type Presented struct {
+	Chain       []*x509.Certificate // as sent, the server's own first
+	Version     string              // of TLS, such as "TLS 1.3"
+	CipherSuite string              // its IANA name
+	ALPN        string              // the protocol chosen of h2 and http/1.1; "" if none
+}
+
+// patience bounds connection and handshake together, if ctx does not sooner.
+const patience = 10 * time.Second
+
+// Fetch makes one TLS handshake with addr, a host:port, without verification,
+// and returns what the server presented. It asks for serverName, which is not
+// sent if it is an IP address, and sends nothing after the handshake.
+func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return Presented{}, fmt.Errorf("connect to %s: %w", addr, reason(err))
+	}
+	defer raw.Close()
+
+	var presented Presented
+	conn := tls.Client(raw, &tls.Config{
+		ServerName:         canonical(serverName),
+		InsecureSkipVerify: true, // Explain judges
+		MinVersion:         tls.VersionTLS10,
+		NextProtos:         []string{"h2", "http/1.1"},
+		// A server that wants a client certificate ends the handshake after this.
+		VerifyConnection: func(s tls.ConnectionState) error {
+			presented = Presented{
+				Chain:       s.PeerCertificates,
+				Version:     tls.VersionName(s.Version),
+				CipherSuite: tls.CipherSuiteName(s.CipherSuite),
+				ALPN:        s.NegotiatedProtocol,
+			}
+			return nil
+		},
+	})
+	err = conn.HandshakeContext(ctx)
+	if len(presented.Chain) > 0 {
+		return presented, nil
+	}
+	if err == nil {
+		return Presented{}, fmt.Errorf("TLS handshake with %s: the server sent no certificate", addr)
+	}
+	return Presented{}, fmt.Errorf("TLS handshake with %s: %w", addr, handshakeReason(err, serverName))
+}
+
+// reason puts a network error in fewer words.
+func reason(err error) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("connection refused: nothing listens there")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.New("no answer in time")
+	}
+	// The address is in our own words already.
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
+// handshakeReason says what a failed handshake means.
+func handshakeReason(err error, serverName string) error {
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		if string(record.RecordHeader[:]) == "HTTP/" {
+			return errors.New("the server speaks plain HTTP there, not TLS: use http:// or the port for https")
+		}
+		return errors.New("what answers there does not speak TLS")
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		// crypto/tls does not export its alerts; their words are those of RFC 8446, section 6.
+		if op.Err.Error() == "tls: unrecognized name" {
+			return fmt.Errorf("the server has no certificate for %s (alert unrecognized_name)", quote(serverName))
+		}
+		return fmt.Errorf("the server refused: %w", op.Err)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return errors.New("the server closed the connection without an answer")
+	}
+	return reason(err)
+}
