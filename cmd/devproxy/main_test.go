@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", "")
 			env.Setenv("XDG_CONFIG_HOME", "")
 			env.Setenv("SUDO_UID", "")
+			env.Setenv("SUDO_USER", "")
 			// Others may not write here, or the search would stop.
 			return os.Chmod(env.WorkDir, 0o700)
 		},

@@ -56,12 +56,16 @@ func (a *app) configHome(home string) string {
 
 // stateDir returns the folder that holds the CA and the receipts of trust.
 //
-// It refuses to work under sudo: state would land in root's home, or root's
-// files in the person's, and the next start without sudo would see another CA.
+// It refuses to serve under sudo, which all other commands have left behind by
+// now: state would land in root's home, or root's files in the person's, and
+// the next start without sudo would see another CA.
 func (a *app) stateDir() (string, error) {
-	if uid := a.env("SUDO_UID"); os.Geteuid() == 0 && uid != "" && uid != "0" {
-		return "", withHint(usagef("devproxy was started with sudo"),
-			"start it as yourself: devproxy uses sudo by itself for the single steps that need it, and says so first")
+	if variable, _ := a.sudoCaller(); variable != "" {
+		hint := "start it as yourself"
+		if runtime.GOOS == "linux" {
+			hint += "; to let it have ports 443 and 80, run once: " + lowPorts
+		}
+		return "", withHint(usagef("the server was started with sudo"), "%s", hint)
 	}
 	if dir := a.env("DEVPROXY_HOME"); dir != "" {
 		if !filepath.IsAbs(dir) {

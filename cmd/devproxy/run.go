@@ -31,13 +31,18 @@ var errInterrupted = errors.New("interrupted")
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := untilSignal(ctx)
-	defer stop()
-
 	a := newApp(args, env, stdin, stdout, stderr)
 	results := &resultWriter{w: stdout}
 	a.stdout, a.ui.out = results, results
 	cmd := a.rootCommand()
+	if code, done := a.asCaller(ctx, cmd, args, stdout, stderr); done {
+		return code
+	}
+	ctx, leave := a.joinRoot(ctx)
+	defer leave()
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+
 	cmd.SetArgs(args[1:])
 	err := cmd.ExecuteContext(ctx)
 	if errors.Is(err, context.Canceled) {

@@ -1,6 +1,7 @@
 // Package elevate runs short lists of standard system commands as root:
-// directly for root, else through sudo. devproxy itself never runs elevated;
-// the same list can be shown first or handed to an administrator.
+// directly for root, through the Server that started this process as somebody
+// else, or through sudo. devproxy does nothing else as root; the same list can
+// be shown first or handed to an administrator.
 //
 // What the commands do, and telling the person before sudo asks for a
 // password, is left to the callers.
@@ -65,9 +66,10 @@ func (c Command) check() error {
 
 // Config says how a Runner may become root.
 type Config struct {
-	Root     bool   // already root, or root is not needed: run commands directly
-	Sudo     string // absolute path of sudo; "" if there is none
-	Terminal bool   // a person can answer sudo's question
+	Root     bool    // already root, or root is not needed: run commands directly
+	Relay    *Client // for those who are not root, goes before sudo; nil if there is none
+	Sudo     string  // absolute path of sudo; "" if there is none
+	Terminal bool    // a person can answer sudo's question
 
 	// Stdin and Stderr are sudo's own: it asks at the terminal by itself, but
 	// its helpers and replacements may not. Commands read nothing, and what
@@ -99,6 +101,8 @@ func (r *Runner) Available() error {
 	switch {
 	case r.cfg.Root:
 		return nil
+	case r.cfg.Relay != nil:
+		return r.cfg.Relay.available()
 	case r.cfg.Sudo == "":
 		return fmt.Errorf("%w: there is no sudo", ErrUnavailable)
 	case r.cfg.Terminal || r.unasked():
@@ -109,12 +113,12 @@ func (r *Runner) Available() error {
 }
 
 // NeedsSudo reports whether Run goes through sudo.
-func (r *Runner) NeedsSudo() bool { return !r.cfg.Root }
+func (r *Runner) NeedsSudo() bool { return !r.cfg.Root && r.cfg.Relay == nil }
 
 // Run runs commands in order as root and stops at the first that fails; its
 // error holds the last lines that command printed. The error matches
-// ErrUnavailable if sudo did not run the command, and ctx.Err() if ctx is done,
-// which also ends the command.
+// ErrUnavailable if neither sudo nor a Server ran the command, and ctx.Err() if
+// ctx is done, which also ends the command.
 func (r *Runner) Run(ctx context.Context, commands []Command) error {
 	if len(commands) == 0 {
 		return nil
@@ -126,6 +130,9 @@ func (r *Runner) Run(ctx context.Context, commands []Command) error {
 	}
 	if err := r.Available(); err != nil {
 		return err
+	}
+	if !r.cfg.Root && r.cfg.Relay != nil {
+		return r.cfg.Relay.run(ctx, commands)
 	}
 	for _, c := range commands {
 		if err := r.run(ctx, c); err != nil {
