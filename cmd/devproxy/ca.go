@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,21 +25,8 @@ func (a *app) caCommand() *cobra.Command {
 			Args:  noArgs,
 			RunE:  func(*cobra.Command, []string) error { return a.caPath() },
 		},
-		&cobra.Command{
-			Use:   "show",
-			Short: "Show the root certificate and what it may sign for",
-			Args:  noArgs,
-			RunE:  func(*cobra.Command, []string) error { return a.caShow() },
-		},
-		&cobra.Command{
-			Use:   "rotate",
-			Short: "Replace the CA; a running devproxy uses the new one at once",
-			Long: `Replace the CA by a new one, for the names the old one may sign for and those
-of ca.domains. A running devproxy uses it at once. The new root is not trusted
-anywhere yet.`,
-			Args: noArgs,
-			RunE: func(*cobra.Command, []string) error { return a.caRotate() },
-		},
+		a.caShowCommand(),
+		a.caRotateCommand(),
 	)
 }
 
@@ -66,42 +52,6 @@ func (a *app) caPath() error {
 		return a.caError(err)
 	}
 	a.printf("%s\n", issuer.RootPath(state))
-	return nil
-}
-
-func (a *app) caShow() error {
-	state, ca, err := a.loadCA()
-	if err != nil {
-		return err
-	}
-	root := ca.Root()
-	a.ui.table([][]cell{
-		{{"subject", dim}, {root.Subject.String(), ""}},
-		{{"fingerprint", dim}, {fingerprint(root), ""}},
-		{{"valid", dim}, {validity(root, time.Now()), ""}},
-		{{"signs for", dim}, {constraintsText(ca.Constraints()), ""}},
-		{{"certificate", dim}, {issuer.RootPath(state), ""}},
-		{{"key", dim}, {issuer.Path(state) + " (of the intermediate; the root's was never stored)", ""}},
-	})
-	return nil
-}
-
-func (a *app) caRotate() error {
-	state, err := a.stateDir()
-	if err != nil {
-		return err
-	}
-	domains, err := a.domains()
-	if err != nil {
-		return err
-	}
-	ca, err := issuer.Rotate(state, domains)
-	if err != nil {
-		return a.caError(err)
-	}
-	a.printf("new root: %s\n", fingerprint(ca.Root()))
-	a.printf("signs for %s; nothing else\n", constraintsText(ca.Constraints()))
-	a.ui.hint(fmt.Sprintf("nothing trusts it yet: run %s to take the old root away and %s to trust the new one", a.command("untrust"), a.command("trust")))
 	return nil
 }
 
@@ -144,11 +94,6 @@ func (a *app) domains() ([]string, error) {
 func fingerprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
-}
-
-func validity(cert *x509.Certificate, now time.Time) string {
-	left := int(cert.NotAfter.Sub(now).Hours() / 24)
-	return fmt.Sprintf("%s to %s, %s left", cert.NotBefore.Format(time.DateOnly), cert.NotAfter.Format(time.DateOnly), count(left, "day"))
 }
 
 // constraintsText names what a CA may sign for, in a line.

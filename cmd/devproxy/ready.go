@@ -63,6 +63,9 @@ func (a *app) announce(ctx context.Context, s started) {
 	if s.created {
 		a.printf("        created now; signs for %s; nothing else\n", constraintsText(s.ca.Constraints()))
 	}
+	if warning := a.expiryWarning(s.ca, time.Now()); warning != "" {
+		a.printf("  note  %s\n", warning)
+	}
 	for _, note := range s.open.notes {
 		a.printf("  note  %s\n", note)
 	}

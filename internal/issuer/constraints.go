@@ -37,7 +37,7 @@ func NewConstraints(domains []string) Constraints {
 			netip.MustParsePrefix("fe80::/10"),
 		},
 	}
-	return c.union(domains)
+	return c.Union(domains)
 }
 
 // Permits returns nil if the CA may sign for host: a normalised name, "*." and
@@ -84,8 +84,9 @@ func (c Constraints) Missing(domains []string) []string {
 	return slices.DeleteFunc(slices.Clone(domains), c.covers)
 }
 
-// union returns c with those of domains added that it does not permit yet.
-func (c Constraints) union(domains []string) Constraints {
+// Union returns c with those of domains, which must be normalised, added that
+// it does not permit yet.
+func (c Constraints) Union(domains []string) Constraints {
 	u := Constraints{DNS: slices.Clone(c.DNS), IP: slices.Clone(c.IP)}
 	for _, domain := range domains {
 		if !u.covers(domain) {

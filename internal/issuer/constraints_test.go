@@ -71,7 +71,7 @@ func TestConstraintsUnion(t *testing.T) {
 	if got, want := old.Missing(domains), []string{"b.example", "b.example", "y.b.example"}; !slices.Equal(got, want) {
 		t.Errorf("Missing = %q, want %q", got, want)
 	}
-	u := old.union(domains)
+	u := old.Union(domains)
 	if want := append(before, "b.example"); !slices.Equal(u.DNS, want) {
 		t.Errorf("union = %q, want %q", u.DNS, want)
 	}

@@ -1,5 +1,5 @@
 // Package issuer is devproxy's certificate authority. It keeps one CA on disk
-// (Load, LoadOrCreate, Rotate) and mints a leaf certificate for each host name
+// (Load, LoadOrCreate, Prepare) and mints a leaf certificate for each host name
 // during the TLS handshake (Issuer).
 //
 // The CA is a root, whose key is dropped once it has signed the intermediate,

@@ -82,24 +82,6 @@ func LoadOrCreate(dir string, domains []string) (ca *CA, created bool, err error
 	return s.loadOrCreate(domains)
 }
 
-// Rotate replaces the CA in dir by a new one, for the old constraints and
-// domains. At any moment there is the old or the new one; of several processes
-// that rotate at once, the last one's stays, and all return a CA that was in
-// place after theirs. An error about root.pem comes after the rotation; the
-// next LoadOrCreate mends it.
-//
-// It also works without a CA, and with one that Load refuses. A CA that has
-// only expired passes its constraints on; any other is not believed, so that
-// the new one has NewConstraints(domains), and is kept beside it as
-// ca.pem.bad-<time>. A folder that Load refuses has to be put right first.
-func Rotate(dir string, domains []string) (*CA, error) {
-	s, err := newStore(dir)
-	if err != nil {
-		return nil, err
-	}
-	return s.rotate(domains)
-}
-
 // PrepareFolder makes the state folder dir, with mode 0700, if it is missing.
 // It fails unless the folder is ours alone and nobody else can replace it, so
 // that what is put there, by us or for a command that runs as root, stays what
@@ -122,14 +104,17 @@ func CheckFolder(dir string) error {
 	return checkFolder(s.dir)
 }
 
-// A store is a state folder. It needs no lock: each file is put in place
-// whole, and whoever writes root.pem looks at ca.pem once more afterwards.
+// A store is a state folder. Reading and creating need no lock: each file is
+// put in place whole, and whoever writes root.pem looks at ca.pem once more
+// afterwards. Only rotations, which take their time between two files, take
+// turns (Pending).
 type store struct {
 	dir string // absolute
 
 	// From package atomicfile; tests put failures in their place.
 	create  func(path string, data []byte, perm fs.FileMode) error
 	replace func(path string, data []byte, perm fs.FileMode) error
+	rename  func(from, to string) error // from package os, likewise
 }
 
 func newStore(dir string) (store, error) {
@@ -140,7 +125,7 @@ func newStore(dir string) (store, error) {
 	if err != nil {
 		return store{}, systemError(dir, "find the folder", err)
 	}
-	return store{dir: abs, create: atomicfile.Create, replace: atomicfile.Replace}, nil
+	return store{dir: abs, create: atomicfile.Create, replace: atomicfile.Replace, rename: os.Rename}, nil
 }
 
 func (s store) load() (*CA, error) {
@@ -183,7 +168,7 @@ func (s store) loadOrCreate(domains []string) (ca *CA, created bool, err error) 
 	}
 	ca, err = s.load()
 	if errors.Is(err, fs.ErrNotExist) {
-		err = s.put(s.create, NewConstraints(domains))
+		err = s.put(s.create, Path(s.dir), NewConstraints(domains))
 		created = err == nil
 		if created || errors.Is(err, fs.ErrExist) {
 			ca, err = s.load()
@@ -197,30 +182,6 @@ func (s store) loadOrCreate(domains []string) (ca *CA, created bool, err error) 
 		return nil, false, err
 	}
 	return ca, created, nil
-}
-
-func (s store) rotate(domains []string) (*CA, error) {
-	if err := s.prepare(); err != nil {
-		return nil, err
-	}
-	constraints := NewConstraints(domains)
-	old, err := s.read()
-	switch {
-	case err == nil:
-		constraints = old.constraints.union(domains)
-	case !errors.Is(err, fs.ErrNotExist):
-		if err := s.keepAside(); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.put(s.replace, constraints); err != nil {
-		return nil, err
-	}
-	ca, err := s.load()
-	if err != nil {
-		return nil, err
-	}
-	return s.publish(ca)
 }
 
 // prepare makes the folder if it is missing and fails unless it is ours alone.
@@ -243,9 +204,8 @@ func (s store) prepare() error {
 	return nil
 }
 
-// put makes a new CA and writes it by write.
-func (s store) put(write func(string, []byte, fs.FileMode) error, constraints Constraints) error {
-	path := Path(s.dir)
+// put makes a new CA and writes it to path by write.
+func (s store) put(write func(string, []byte, fs.FileMode) error, path string, constraints Constraints) error {
 	data, err := encodeNew(constraints)
 	if err != nil {
 		return &Error{Path: path, Problem: "create: " + err.Error()}
