@@ -7,12 +7,13 @@ set -eu
 
 packages="python3-flask python3-requests uwsgi-core uwsgi-plugin-python3
 	chromium firefox-esr libnss3-tools curl openssl gnutls-bin
-	default-jre-headless ca-certificates-java nodejs gcc libc6-dev"
+	default-jre-headless ca-certificates-java nodejs gcc libc6-dev
+	wget git zsh fish sudo"
 
 # A program that is there without its Debian package serves as well.
 have() {
 	case $1 in
-	curl | openssl | gcc) command -v "$1" >/dev/null ;;
+	curl | openssl | gcc | wget | git) command -v "$1" >/dev/null ;;
 	nodejs) command -v node >/dev/null ;;
 	*) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed' ;;
 	esac

@@ -120,6 +120,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 trust incomplete
 		a.trustCommand(),
 		a.untrustCommand(),
 		a.hostsCommand(),
+		a.envCommand(),
+		a.execCommand(),
 		a.caCommand(),
 		a.versionCommand(),
 	)

@@ -25,6 +25,7 @@ const (
 	changedConfig change = iota
 	changedCA
 	changedTrust
+	changedSystemRoots
 )
 
 // live is the part of a running server that follows its files. Its methods
@@ -72,6 +73,9 @@ func (l *live) watch(ctx context.Context, wg *sync.WaitGroup) <-chan change {
 	follow(changedConfig, l.source.watched...)
 	follow(changedCA, issuer.Path(l.state))
 	follow(changedTrust, trust.ReceiptsPath(l.state))
+	if file := clientBundles(l.state, l.ca.Root()).SystemFile(); file != "" {
+		follow(changedSystemRoots, file)
+	}
 	return changes
 }
 
@@ -86,6 +90,8 @@ func (l *live) apply(c change) {
 		// leaf makes it ask again.
 		l.issuer.Forget()
 		l.log.Info("trust changed, leaves are minted anew")
+	case changedSystemRoots:
+		l.refreshBundles()
 	}
 }
 
@@ -181,7 +187,20 @@ func (l *live) reloadCA() {
 	l.issuer.Use(ca)
 	l.ca = ca
 	l.log.Info("CA loaded, leaves are minted anew", zap.String("fingerprint", fingerprint(ca.Root())))
+	l.refreshBundles()
 	l.reload() // routes refused before may be within its constraints
+}
+
+// refreshBundles brings the files that shells got from env in line with the CA
+// and with the system's roots.
+func (l *live) refreshBundles() {
+	warnings, err := clientBundles(l.state, l.ca.Root()).Refresh()
+	for _, w := range warnings {
+		l.log.Warn("a file for clients is not as it was asked for", zap.String("problem", w))
+	}
+	if err != nil {
+		l.log.Warn("the files for clients were not brought up to date", zap.Error(err))
+	}
 }
 
 // warnAbout logs what works but may surprise.

@@ -54,7 +54,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	if err == nil {
 		return exitDone
 	}
-	a.ui.report(err)
+	if status, ok := errors.AsType[*statusError](err); !ok || status.err != nil {
+		a.ui.report(err)
+	}
 	return exitCode(err)
 }
 
@@ -80,6 +82,9 @@ func untilSignal(ctx context.Context) (context.Context, func()) {
 
 // exitCode classifies the error that ended a command, once and for all.
 func exitCode(err error) int {
+	if status, ok := errors.AsType[*statusError](err); ok {
+		return status.code
+	}
 	switch {
 	case errors.Is(err, errTrustIncomplete):
 		return exitTrustIncomplete

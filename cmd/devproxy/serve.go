@@ -97,6 +97,9 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	}
 	warnAbout(cfg, log)
 	log.Info("serving", zap.String("file", cfg.File), zap.Int("routes", len(cfg.Routes)), zap.Uint16("port", open.port()))
+	if warning := a.expiryWarning(ca, time.Now()); warning != "" {
+		log.Warn("the CA ends soon", zap.String("problem", warning))
+	}
 	changes := live.watch(running, &wg)
 	wg.Go(func() { a.announce(running, started{state, src, cfg, ca, created, open}) })
 

@@ -43,8 +43,11 @@ func (a *app) trustCommand() *cobra.Command {
 		Use:   "trust",
 		Short: "Make the system and the browsers accept devproxy's certificates",
 		Long: `Add devproxy's root certificate to the system's store and to those of Chromium
-and Firefox, read each back, and print what each one says now. A second run
-changes nothing. The steps that need root go through sudo, announced first.
+and Firefox, also before their first start. Each store is then read back, and a
+TLS handshake is verified through what it holds; the table says what came of it.
+A second run changes nothing. The steps that need root go through sudo,
+announced first. Under sudo it works as the person who called it: what it makes
+is theirs, and only the steps that need root are root's.
 
 Exit code 0 if every store found trusts the root, 3 if not.`,
 		Args: noArgs,
@@ -102,15 +105,8 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 		return withHint(fmt.Errorf("%w: there is no store %s that devproxy knows", errTrustIncomplete, where),
 			"point tools to the file that %s prints", a.command("ca path"))
 	}
-	a.storeTable(found, func(s trust.Status) cell {
-		switch s.State {
-		case trust.Trusted:
-			return a.ui.mark(true, "trusted")
-		case trust.NotTrusted:
-			return a.ui.mark(false, "not trusted")
-		}
-		return cell{"cannot tell", yellow}
-	})
+	a.storeTable(found, a.trustWord)
+	a.refreshBundles(state, ca.Root())
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
