@@ -122,6 +122,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 trust incomplete
 		a.hostsCommand(),
 		a.envCommand(),
 		a.execCommand(),
+		a.doctorCommand(),
 		a.caCommand(),
 		a.versionCommand(),
 	)
