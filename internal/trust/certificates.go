@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -33,6 +34,19 @@ func readCertificates(file string) ([]fingerprint, error) {
 		return nil, err
 	}
 	return certificates(data), nil
+}
+
+// readCertificate returns the first certificate in a PEM file.
+func readCertificate(file string) (*x509.Certificate, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("%s: no certificate in PEM form", file)
+	}
+	return x509.ParseCertificate(block.Bytes)
 }
 
 // certificates returns the fingerprint of each certificate in PEM text. The

@@ -24,10 +24,19 @@ func systemStatus(t *testing.T, all []Status) Status {
 	return all[i]
 }
 
+func javaStatus(t *testing.T, all []Status) Status {
+	t.Helper()
+	i := slices.IndexFunc(all, func(s Status) bool { return s.Store == "Java" })
+	if i < 0 {
+		t.Fatalf("no Java store among %+v", all)
+	}
+	return all[i]
+}
+
 func TestDebianRoundTrip(t *testing.T) {
 	root, file := newRoot(t)
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	before := f.files()
 	a := anchorFor(t, root, file)
 
@@ -40,8 +49,8 @@ func TestDebianRoundTrip(t *testing.T) {
 		t.Fatalf("Install: got %+v, want trusted", got)
 	}
 	want := []elevate.Command{
-		{"/usr/bin/install", "-m", "0644", file, filepath.Join(f.d.anchors, a.name+".crt")},
-		{f.d.update},
+		{f.d.installer, "-m", "0644", file, filepath.Join(f.d.anchors, a.name+".crt")},
+		f.d.refresh,
 	}
 	if !slices.EqualFunc(f.runs, want, slices.Equal[elevate.Command]) {
 		t.Errorf("Install ran %v, want %v", f.runs, want)
@@ -71,8 +80,8 @@ func TestDebianRoundTrip(t *testing.T) {
 		t.Error("Java's store still has the root")
 	}
 	after := f.files()
-	delete(before, f.d.java) // the fake writes entries in any order
-	delete(after, f.d.java)
+	delete(before, f.d.java.file) // the fake writes entries in any order
+	delete(after, f.d.java.file)
 	for path, content := range after {
 		if before[path] != content {
 			t.Errorf("after Remove %s holds %.80q", path, content)
@@ -104,7 +113,7 @@ func checkPlanned(t *testing.T, steps []Step, runs []elevate.Command) {
 
 func TestDebianSupersededRoots(t *testing.T) {
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	for range 3 {
 		root, file := newRoot(t)
 		mustInstall(t, m, root, file)
@@ -120,7 +129,7 @@ func TestDebianSupersededRoots(t *testing.T) {
 	if len(f.runs) != 3 {
 		t.Errorf("ran %v, want three commands for all roots together", f.runs)
 	}
-	if left, _ := filepath.Glob(filepath.Join(f.d.certs, "*"+namePrefix+"*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(f.d.links, "*"+namePrefix+"*")); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
 }
@@ -128,7 +137,7 @@ func TestDebianSupersededRoots(t *testing.T) {
 func TestDebianWithoutPrivilege(t *testing.T) {
 	root, file := newRoot(t)
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	m.cfg.Elevate = func(context.Context, string, []elevate.Command) error { return elevate.ErrUnavailable }
 	got := systemStatus(t, mustInstall(t, m, root, file))
 	if got.State != NotTrusted || got.Fix == "" || len(got.Commands) != 2 {
@@ -156,7 +165,7 @@ func TestDebianWithoutPrivilege(t *testing.T) {
 func TestDebianUserOnly(t *testing.T) {
 	root, file := newRoot(t)
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	m.cfg.UserOnly = true
 	if got := mustInstall(t, m, root, file); len(got) != 0 || f.runs != nil {
 		t.Errorf("Install: got %+v after %v, want nothing", got, f.runs)
@@ -175,7 +184,7 @@ func TestDebianInterrupted(t *testing.T) {
 	t.Run("install", func(t *testing.T) {
 		root, file := newRoot(t)
 		m := newMachine(t)
-		f := newFakeDebian(t, m)
+		f := newOldDebian(t, m)
 		f.fail["update-ca-certificates"] = broken
 		if got := systemStatus(t, mustInstall(t, m, root, file)); got.State != NotTrusted || got.Detail != "broken" {
 			t.Errorf("got %+v, want not trusted, broken", got)
@@ -189,7 +198,7 @@ func TestDebianInterrupted(t *testing.T) {
 		t.Run("remove, "+program, func(t *testing.T) {
 			root, file := newRoot(t)
 			m := newMachine(t)
-			f := newFakeDebian(t, m)
+			f := newOldDebian(t, m)
 			mustInstall(t, m, root, file)
 			f.fail[program] = broken
 			if got := only(t, mustRemove(t, m)); got.State != Trusted || got.Detail != "broken" {
@@ -204,7 +213,7 @@ func TestDebianInterrupted(t *testing.T) {
 	t.Run("trust after half a remove", func(t *testing.T) {
 		root, file := newRoot(t)
 		m := newMachine(t)
-		f := newFakeDebian(t, m)
+		f := newOldDebian(t, m)
 		mustInstall(t, m, root, file)
 		f.fail["update-ca-certificates"] = broken
 		mustRemove(t, m)
@@ -219,7 +228,7 @@ func TestDebianInterrupted(t *testing.T) {
 	t.Run("killed before install", func(t *testing.T) {
 		root, file := newRoot(t)
 		m := newMachine(t)
-		f := newFakeDebian(t, m)
+		f := newOldDebian(t, m)
 		mkdir(t, m.cfg.State)
 		if err := m.receipts.add(receiptOf(f.d, anchorFor(t, root, file))); err != nil {
 			t.Fatal(err)
@@ -234,7 +243,7 @@ func TestDebianLeavesOthersFiles(t *testing.T) {
 	root, file := newRoot(t)
 	other, _ := newRoot(t)
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	a := anchorFor(t, root, file)
 	mustInstall(t, m, root, file)
 	writeFile(t, f.d.anchorFile(a), rootPEM(other))
@@ -257,7 +266,7 @@ func TestDebianLeavesOthersFiles(t *testing.T) {
 func TestDebianSameRootByOtherMeans(t *testing.T) {
 	root, file := newRoot(t)
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	byHand := filepath.Join(f.d.anchors, "by-hand.crt")
 	writeFile(t, byHand, append([]byte("# mine\n"), rootPEM(root)...))
 	f.refresh()
@@ -291,7 +300,7 @@ func TestDebianJava(t *testing.T) {
 	install := func(t *testing.T) (*Machine, *fakeDebian, *x509.Certificate) {
 		root, file := newRoot(t)
 		m := newMachine(t)
-		f := newFakeDebian(t, m)
+		f := newOldDebian(t, m)
 		mustInstall(t, m, root, file)
 		return m, f, root
 	}
@@ -307,15 +316,15 @@ func TestDebianJava(t *testing.T) {
 	t.Run("not JKS", func(t *testing.T) {
 		m, f, _ := install(t)
 		f.java = nil
-		writeFile(t, f.d.java, []byte("0\x82PKCS #12"))
+		writeFile(t, f.d.java.file, []byte("0\x82PKCS #12"))
 		if got := only(t, mustRemove(t, m)); got.State != Unknown || !strings.Contains(got.Detail, "Java") {
 			t.Errorf("got %+v, want unknown for Java", got)
 		}
 	})
 	t.Run("no hook", func(t *testing.T) {
 		_, f, root := install(t)
-		os.Remove(f.d.javaHook)
-		f.d.keytool = "/opt/jdk/bin/keytool"
+		os.Remove(f.hook)
+		f.d.java.keytool = "/opt/jdk/bin/keytool"
 		sum := certificates(rootPEM(root))[0]
 		commands, err := f.d.removeCommands([]anchor{{sum: sum, name: anchorName(sum)}})
 		if err != nil {
@@ -329,7 +338,7 @@ func TestDebianJava(t *testing.T) {
 	t.Run("no Java", func(t *testing.T) {
 		m, f, _ := install(t)
 		f.java = nil
-		os.RemoveAll(filepath.Dir(f.d.java))
+		os.RemoveAll(filepath.Dir(f.d.java.file))
 		f.runs = nil
 		if got := only(t, mustRemove(t, m)); got.State != NotTrusted || len(f.runs) != 2 {
 			t.Errorf("got %+v after %v, want not trusted after two commands", got, f.runs)
@@ -343,11 +352,11 @@ func TestDebianAbsent(t *testing.T) {
 	if got := mustInstall(t, m, root, file); len(got) != 0 {
 		t.Errorf("on an empty system: got %+v, want no store", got)
 	}
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	mustInstall(t, m, root, file)
 	// The package went, the root is to go all the same.
-	os.Remove(f.d.update)
-	os.RemoveAll(f.d.certs)
+	os.Remove(f.d.refresh[0])
+	os.RemoveAll(f.d.links)
 	f.runs = nil
 	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || len(f.runs) != 1 {
 		t.Errorf("got %+v after %v, want not trusted after one command", got, f.runs)
@@ -357,7 +366,7 @@ func TestDebianAbsent(t *testing.T) {
 func TestDebianReadsWholeBundle(t *testing.T) {
 	root, file := newRoot(t)
 	m := newMachine(t)
-	f := newFakeDebian(t, m)
+	f := newOldDebian(t, m)
 	a := anchorFor(t, root, file)
 	// As distributions print it: headings, and text between the certificates.
 	text := "# Some CA\r\n" + string(rootPEM(root)) + "trailing words\n"

@@ -4,9 +4,12 @@ package trust
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,30 +20,63 @@ import (
 // does there what the real commands do, as clients.md §3 saw it.
 type fakeDebian struct {
 	t       *testing.T
-	d       *debian
+	d       *system
+	hook    string
 	java    map[string][]byte // Java's store: alias to DER; nil if we leave it alone
+	locked  bool              // dpkg is, so that the hook does nothing
 	fail    map[string]error  // by base name of the program
 	runs    []elevate.Command
 	reasons []string
 }
 
+// debian returns the system store of Debian.
+func (m *Machine) debian() *system {
+	all := layouts()
+	return m.system(all[slices.IndexFunc(all, func(l layout) bool { return l.kind == kindDebian })])
+}
+
+// runnable makes a program that nobody is to run.
+func runnable(t *testing.T, file string) {
+	t.Helper()
+	writeFile(t, file, []byte("#!/bin/sh\nexit 99\n"))
+	if err := os.Chmod(file, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func newFakeDebian(t *testing.T, m *Machine) *fakeDebian {
 	t.Helper()
+	runnable(t, m.at("/usr/sbin/update-ca-certificates"))
+	runnable(t, m.at("/usr/bin/install"))
 	d := m.debian()
-	f := &fakeDebian{t: t, d: d, java: map[string][]byte{}, fail: map[string]error{}}
+	f := &fakeDebian{t: t, d: d, hook: d.java.hook, java: map[string][]byte{}, fail: map[string]error{}}
 	mkdir(t, d.anchors)
-	mkdir(t, d.certs)
-	for _, tool := range []string{d.update, d.javaHook} {
-		writeFile(t, tool, []byte("#!/bin/sh\nexit 99\n"))
-		if err := os.Chmod(tool, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	mkdir(t, d.links)
+	runnable(t, f.hook)
 	other, _ := newRoot(t)
 	writeFile(t, filepath.Join(d.anchors, "company.crt"), rootPEM(other))
 	f.refresh()
 	m.cfg.Elevate = f.elevate
 	return f
+}
+
+// without makes m find no store of a kind. What its receipts name m opens as
+// before.
+func without(m *Machine, name string) {
+	m.kinds = slices.Clone(m.kinds)
+	for i := range m.kinds {
+		if m.kinds[i].name == name {
+			m.kinds[i].find = findNone
+		}
+	}
+}
+
+// newOldDebian is a Debian whose store stands for Java's, too, as in receipts
+// from before Java had a store of its own.
+func newOldDebian(t *testing.T, m *Machine) *fakeDebian {
+	t.Helper()
+	without(m, kindSystemJava)
+	return newFakeDebian(t, m)
 }
 
 func (f *fakeDebian) elevate(_ context.Context, why string, commands []elevate.Command) error {
@@ -58,7 +94,7 @@ func (f *fakeDebian) elevate(_ context.Context, why string, commands []elevate.C
 func (f *fakeDebian) do(c elevate.Command) {
 	f.t.Helper()
 	switch {
-	case c[0] == "/usr/bin/install":
+	case filepath.Base(c[0]) == "install":
 		data, err := os.ReadFile(c[3])
 		if err != nil {
 			f.t.Fatal(err)
@@ -68,12 +104,14 @@ func (f *fakeDebian) do(c elevate.Command) {
 		for _, file := range c[2:] {
 			os.Remove(file)
 		}
-	case c[0] == f.d.update:
+	case c[0] == f.d.refresh[0]:
 		f.refresh()
-	case c[0] == "/bin/sh" && strings.HasSuffix(c[2], "| "+f.d.javaHook):
+	case c[0] == "/bin/sh" && strings.HasSuffix(c[2], "| "+f.hook):
 		for word := range strings.FieldsSeq(c[2]) {
 			if file, ok := strings.CutPrefix(word, "-"); ok {
-				delete(f.java, "debian:"+filepath.Base(file))
+				f.tell('-', file)
+			} else if file, ok := strings.CutPrefix(word, "+"); ok {
+				f.tell('+', file)
 			}
 		}
 		f.saveJava()
@@ -82,8 +120,26 @@ func (f *fakeDebian) do(c elevate.Command) {
 	}
 }
 
-// refresh is update-ca-certificates: it makes links for new anchors, leaves
-// stale ones behind, and only adds to Java's store.
+// tell is the hook for Java's store; while dpkg is locked it does nothing.
+func (f *fakeDebian) tell(sign byte, link string) {
+	if f.java == nil || f.locked {
+		return
+	}
+	alias := "debian:" + filepath.Base(link)
+	if sign == '-' {
+		delete(f.java, alias)
+		return
+	}
+	data, err := os.ReadFile(link)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	f.java[alias] = block.Bytes
+}
+
+// refresh is update-ca-certificates: it makes links and tells the hook only of
+// anchors that have no link yet, and without any leaves stale links behind.
 func (f *fakeDebian) refresh() {
 	f.t.Helper()
 	files, _ := filepath.Glob(filepath.Join(f.d.anchors, "*.crt"))
@@ -95,15 +151,46 @@ func (f *fakeDebian) refresh() {
 		}
 		bundle = append(bundle, data...)
 		name := strings.TrimSuffix(filepath.Base(file), ".crt") + ".pem"
-		os.Symlink(file, filepath.Join(f.d.certs, name))
-		os.Symlink(name, filepath.Join(f.d.certs, "hash-"+name+".0"))
-		if f.java != nil {
-			block, _ := pem.Decode(data)
-			f.java["debian:"+name] = block.Bytes
+		link := filepath.Join(f.d.links, name)
+		if os.Symlink(file, link) != nil {
+			continue
 		}
+		f.clearDangling()
+		f.rehash(data, name)
+		f.tell('+', link)
 	}
 	writeFile(f.t, f.d.bundle, bundle)
 	f.saveJava()
+}
+
+func (f *fakeDebian) clearDangling() {
+	links, _ := filepath.Glob(filepath.Join(f.d.links, "*"))
+	for _, link := range links {
+		if _, err := os.Stat(link); err != nil {
+			os.Remove(link)
+		}
+	}
+}
+
+func (f *fakeDebian) rehash(data []byte, name string) {
+	f.t.Helper()
+	block, _ := pem.Decode(data)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	hash, err := subjectHash(cert.RawSubject)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for n := 0; ; n++ {
+		link := filepath.Join(f.d.links, fmt.Sprintf("%s.%d", hash, n))
+		if target, err := os.Readlink(link); err == nil && target != name {
+			continue
+		}
+		os.Symlink(name, link)
+		return
+	}
 }
 
 func (f *fakeDebian) saveJava() {
@@ -114,13 +201,13 @@ func (f *fakeDebian) saveJava() {
 	for alias, der := range f.java {
 		entries = append(entries, jksEntry{alias: alias, der: der})
 	}
-	writeFile(f.t, f.d.java, makeJKS(2, entries...))
+	writeFile(f.t, f.d.java.file, makeJKS(2, entries...))
 }
 
 // files returns every path of the system and what it holds.
 func (f *fakeDebian) files() map[string]string {
 	all := make(map[string]string)
-	for _, dir := range []string{f.d.anchors, f.d.certs} {
+	for _, dir := range []string{f.d.anchors, f.d.links} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			f.t.Fatal(err)

@@ -2,119 +2,80 @@ package trust
 
 import (
 	"context"
+	"crypto/x509"
+	"database/sql"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"devproxy/internal/nssdb"
 )
 
-// fakeNSS is certutil with the faults of clients.md §6 on demand.
+// fakeNSS is certutil, with a fault on demand.
 type fakeNSS struct {
-	dir      string
-	certs    []fakeCert
-	password bool // -A fails, leaving the certificate without trust
-	readOnly bool
-	locked   int  // how many calls fail before one gets through
-	stubborn bool // -D says it worked, and did not
-	liar     bool // -A says it worked, and did not
-	runs     []string
+	fault string // "": none; "fails", "lies" (does nothing and says it did) or "hangs"
+	runs  []string
 }
 
-type fakeCert struct {
-	entry
-	pem []byte
-}
-
-func (f *fakeNSS) run(_ context.Context, argv ...string) (result, error) {
+func (f *fakeNSS) run(ctx context.Context, argv ...string) (result, error) {
 	f.runs = append(f.runs, argv[1])
-	value := func(option string) string {
-		if i := slices.Index(argv, option); i >= 0 {
-			return argv[i+1]
+	value := func(option string) string { return argv[slices.Index(argv, option)+1] }
+	var err error
+	switch dir := strings.TrimPrefix(value("-d"), "sql:"); {
+	case f.fault == "lies":
+	case f.fault == "fails":
+		err = errors.New("SEC_ERROR_PKCS11_GENERAL_ERROR")
+	case f.fault == "hangs":
+		return result{}, errors.New("certutil did not finish in time")
+	case argv[1] == "-N":
+		err = nssdb.Create(ctx, dir)
+	case argv[1] == "-A":
+		root, readErr := readCertificate(value("-i"))
+		if err = readErr; err == nil {
+			err = nssdb.Add(ctx, dir, value("-n"), root)
 		}
-		return ""
+	default:
+		return result{}, errors.New("unexpected: " + strings.Join(argv, " "))
 	}
-	fail := func(codes ...string) (result, error) {
-		return result{code: 255, errs: "certutil: function failed: " + strings.Join(codes, ": words.\ncertutil: ") + ": words.\n"}, nil
+	if err != nil {
+		return result{code: 255, errs: "certutil: " + err.Error()}, nil
 	}
-	if value("-d") != "sql:"+f.dir {
-		return fail("SEC_ERROR_BAD_DATABASE")
-	}
-	if f.locked > 0 {
-		f.locked--
-		return fail(nssLocked)
-	}
-	at := slices.IndexFunc(f.certs, func(c fakeCert) bool { return c.nickname == value("-n") })
-	switch argv[1] {
-	case "-N":
-		return result{}, os.WriteFile(filepath.Join(f.dir, "cert9.db"), []byte("SQLite format 3\x00"), 0o600)
-	case "-L":
-		if value("-n") == "" {
-			out := "\nCertificate Nickname                                         Trust Attributes\n" +
-				"                                                             SSL,S/MIME,JAR/XPI\n\n"
-			for _, c := range f.certs {
-				out += fmt.Sprintf("%-60s %-5s\n", c.nickname, c.flags)
-			}
-			return result{out: out}, nil
-		}
-		if at < 0 {
-			return fail("PR_FILE_NOT_FOUND_ERROR")
-		}
-		return result{out: string(f.certs[at].pem)}, nil
-	case "-A":
-		data, err := os.ReadFile(value("-i"))
-		same := slices.IndexFunc(f.certs, func(c fakeCert) bool { return string(c.pem) == string(data) })
-		switch {
-		case err != nil:
-			return result{}, err
-		case f.readOnly:
-			return fail(nssReadOnly)
-		case f.liar:
-			return result{}, nil
-		case same >= 0 && !f.password:
-			f.certs[same].flags = value("-t")
-			return result{}, nil
-		case at >= 0 && at != same:
-			return fail("SEC_ERROR_ADDING_CERT")
-		}
-		c := fakeCert{entry: entry{nickname: value("-n"), flags: value("-t")}, pem: data}
-		if f.password {
-			c.flags = ",,"
-		}
-		if same < 0 {
-			f.certs = append(f.certs, c)
-		}
-		if f.password {
-			return fail(nssBadPassword, "SEC_ERROR_ADDING_CERT")
-		}
-		return result{}, nil
-	case "-D":
-		switch {
-		case f.readOnly:
-			return fail(nssReadOnly)
-		case at < 0:
-			return fail("SEC_ERROR_INVALID_ARGS")
-		case !f.stubborn:
-			f.certs = slices.Delete(f.certs, at, at+1)
-		}
-		return result{}, nil
-	}
-	return result{}, errors.New("unexpected: " + strings.Join(argv, " "))
+	return result{}, nil
 }
 
-// newFakeNSS returns a database in an empty folder, and a Machine whose only
-// store it is.
+// newFakeNSS returns a database in a folder that is not there yet, and a
+// Machine whose only store it is.
 func newFakeNSS(t *testing.T) (*Machine, *fakeNSS, *database) {
 	t.Helper()
 	m := newMachine(t)
-	dir := filepath.Join(m.cfg.Home, "pki", "nssdb")
-	f := &fakeNSS{dir: dir}
+	f := &fakeNSS{}
 	m.run = f.run
 	m.cfg.Path = filepath.Join(m.cfg.Root, "usr/bin")
 	build(t, m.cfg.Path, "../bin/certutil")
-	d := m.database("Chromium", dir)
+	d := m.database("Chromium", filepath.Join(m.cfg.Home, "pki", "nssdb"))
 	finds(m, d)
 	return m, f, d
+}
+
+// execSQL changes a database behind everybody's back.
+func execSQL(t *testing.T, file, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", file) // nssdb has the driver
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func poolOf(roots ...*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, root := range roots {
+		pool.AddCert(root)
+	}
+	return pool
 }

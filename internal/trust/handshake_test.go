@@ -58,7 +58,9 @@ func TestRemovePart(t *testing.T) {
 		remove func(m *Machine, old, next *x509.Certificate) ([]Status, error)
 		old    bool // is left
 	}{
-		{"others", func(m *Machine, _, next *x509.Certificate) ([]Status, error) { return m.RemoveOthers(t.Context(), next) }, false},
+		{"others", func(m *Machine, _, next *x509.Certificate) ([]Status, error) {
+			return m.RemoveOthers(t.Context(), next)
+		}, false},
 		{"only", func(m *Machine, _, next *x509.Certificate) ([]Status, error) { return m.RemoveOnly(t.Context(), next) }, true},
 	} {
 		shelf := newShelf("/shelf")

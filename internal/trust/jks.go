@@ -1,30 +1,30 @@
 package trust
 
 import (
-	"crypto/sha256"
+	"crypto/sha1"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unicode/utf16"
 )
 
 const (
 	jksMagic      = 0xfeedfeed
 	jksKey        = 1 // entry with a private key and its chain
 	jksTrusted    = 2 // entry with a trusted certificate
-	jksDigestSize = 20
+	jksDigestSize = sha1.Size
 )
 
 var errNotJKS = errors.New("not a Java key store (JKS)")
 
-// jksAliases returns the aliases under which a JKS key store trusts the
-// certificate with that fingerprint. The digest at the end, which is keyed
-// with the store's password, is not checked: Java itself reads trusted
-// certificates without the password.
+// parseJKS returns the trusted certificates of a JKS key store. The digest at
+// the end, which is keyed with the store's password, is not checked: Java
+// itself reads trusted certificates without the password.
 //
 // The format is that of the JDK's sun.security.provider.JavaKeyStore, numbers
 // big-endian: magic, version, count, then per entry tag, alias, date and the
 // certificates.
-func jksAliases(store []byte, sum fingerprint) ([]string, error) {
+func parseJKS(store []byte) ([]javaEntry, error) {
 	r := jksReader{rest: store}
 	if r.uint32() != jksMagic {
 		return nil, errNotJKS
@@ -39,7 +39,7 @@ func jksAliases(store []byte, sum fingerprint) ([]string, error) {
 		}
 		return r.bytes(uint64(r.uint32()))
 	}
-	var aliases []string
+	var entries []javaEntry
 	for count := r.uint32(); count > 0 && !r.short; count-- {
 		tag, alias := r.uint32(), r.string()
 		r.bytes(8) // date
@@ -50,8 +50,8 @@ func jksAliases(store []byte, sum fingerprint) ([]string, error) {
 				certificate()
 			}
 		case jksTrusted:
-			if der := certificate(); !r.short && sha256.Sum256(der) == sum {
-				aliases = append(aliases, alias)
+			if der := certificate(); !r.short {
+				entries = append(entries, javaEntry{alias: alias, der: der})
 			}
 		default:
 			if !r.short {
@@ -62,7 +62,23 @@ func jksAliases(store []byte, sum fingerprint) ([]string, error) {
 	if r.short || len(r.rest) != jksDigestSize {
 		return nil, fmt.Errorf("%w: wrong length", errNotJKS)
 	}
-	return aliases, nil
+	return entries, nil
+}
+
+// jksOpensWith reports whether password is that of a JKS key store: without
+// it keytool writes nothing there.
+func jksOpensWith(store []byte, password string) bool {
+	if len(store) < jksDigestSize {
+		return false
+	}
+	body, digest := store[:len(store)-jksDigestSize], store[len(store)-jksDigestSize:]
+	h := sha1.New()
+	for _, unit := range utf16.Encode([]rune(password)) {
+		h.Write([]byte{byte(unit >> 8), byte(unit)})
+	}
+	h.Write([]byte("Mighty Aphrodite")) // the whitening that the JDK adds
+	h.Write(body)
+	return string(h.Sum(nil)) == string(digest)
 }
 
 // A jksReader takes numbers and strings off the front of rest. Once something

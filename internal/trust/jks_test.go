@@ -19,7 +19,7 @@ type jksEntry struct {
 	key   bool
 }
 
-// makeJKS writes a key store; its digest is not keyed, since nobody checks it.
+// makeJKS writes a key store with the usual password.
 func makeJKS(version uint32, entries ...jksEntry) []byte {
 	var b bytes.Buffer
 	number := func(n uint32) { binary.Write(&b, binary.BigEndian, n) }
@@ -49,9 +49,23 @@ func makeJKS(version uint32, entries ...jksEntry) []byte {
 		number(uint32(len(e.der)))
 		b.Write(e.der)
 	}
-	digest := sha1.Sum(b.Bytes())
-	b.Write(digest[:])
-	return b.Bytes()
+	h := sha1.New()
+	for _, c := range javaPassword {
+		h.Write([]byte{0, byte(c)})
+	}
+	h.Write([]byte("Mighty Aphrodite"))
+	h.Write(b.Bytes())
+	return h.Sum(b.Bytes())
+}
+
+// jksAliases returns the aliases under which a JKS trusts a certificate.
+func jksAliases(store []byte, sum fingerprint) ([]string, error) {
+	entries, err := parseJKS(store)
+	var aliases []string
+	for _, e := range (keyStore{entries: entries}).find(sum) {
+		aliases = append(aliases, e.alias)
+	}
+	return aliases, err
 }
 
 func TestJKSAliases(t *testing.T) {
@@ -99,6 +113,9 @@ func TestJKSByKeytool(t *testing.T) {
 	got, err := jksAliases(data, sha256.Sum256(root.Raw))
 	if want := []string{"mine"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if !jksOpensWith(data, "changeit") || jksOpensWith(data, "changeme") {
+		t.Error("the password is not told from another")
 	}
 }
 

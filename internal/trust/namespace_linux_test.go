@@ -81,6 +81,8 @@ func TestRealStores(t *testing.T) {
 		runAsRoot(t, []elevate.Command{{"/usr/sbin/update-ca-certificates"}})
 		t.Run("debian", testRealDebian)
 		t.Run("dpkg locked", testRealDpkgLocked)
+		t.Run("old receipts", testRealOldReceipts)
+		t.Run("hash link", testRealHashLink)
 		t.Run("killed", testRealKilled)
 		t.Run("half a bundle", testRealHalfBundle)
 		t.Run("read-only database", testRealReadOnly)
@@ -193,8 +195,36 @@ func realMachine(t *testing.T) *Machine {
 	m.cfg.Elevate = func(_ context.Context, _ string, commands []elevate.Command) error {
 		return runAsRoot(t, commands)
 	}
-	finds(m, m.debian())
+	m.kinds = slices.DeleteFunc(slices.Clone(m.kinds), func(k kind) bool { return k.name != kindDebian && k.name != kindSystemJava })
 	return m
+}
+
+// checkAll checks that there are both stores, in that state.
+func checkAll(t *testing.T, what string, all []Status, want State, changed bool) {
+	t.Helper()
+	if len(all) != 2 {
+		t.Errorf("%s: got %+v, want the system's store and Java's", what, all)
+	}
+	for _, st := range all {
+		// Java's is filled by the same hook, so it was changed already.
+		if st.State != want || st.Store == "System" && st.Changed != changed {
+			t.Errorf("%s: got %+v, want %v, changed %v", what, st, want, changed)
+		}
+	}
+}
+
+// lockDpkg holds one of dpkg's locks, as a running apt does, until unlock.
+func lockDpkg(t *testing.T, name string) (unlock func()) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join("/var/lib/dpkg", name), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		t.Fatal(err)
+	}
+	return func() { f.Close() }
 }
 
 // runAsRoot runs commands as internal/elevate does, with more patience for a
@@ -264,9 +294,7 @@ func testRealDebian(t *testing.T) {
 	if got := trustedBy(t, file, alias); got != nil {
 		t.Fatalf("before: trusted by %q", got)
 	}
-	if got := only(t, mustInstall(t, m, root, file)); got.State != Trusted || !got.Changed {
-		t.Fatalf("Install: got %+v, want trusted", got)
-	}
+	checkAll(t, "Install", mustInstall(t, m, root, file), Trusted, true)
 	if got := trustedBy(t, file, alias); !slices.Equal(got, everywhere) {
 		t.Errorf("after Install: trusted by %q, want %q", got, everywhere)
 	}
@@ -274,9 +302,7 @@ func testRealDebian(t *testing.T) {
 	second, secondFile := newRoot(t)
 	mustInstall(t, m, second, secondFile)
 
-	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || !got.Changed {
-		t.Errorf("Remove: got %+v, want not trusted", got)
-	}
+	checkAll(t, "Remove", mustRemove(t, m), NotTrusted, true)
 	if got := trustedBy(t, file, alias); got != nil {
 		t.Errorf("after Remove: trusted by %q", got)
 	}
@@ -302,16 +328,54 @@ func testRealDpkgLocked(t *testing.T) {
 	m := realMachine(t)
 	root, file := newRoot(t)
 	alias := "debian:" + anchorFor(t, root, file).name + ".pem"
+
+	unlock := lockDpkg(t, "lock")
+	all := mustInstall(t, m, root, file)
+	if got := systemStatus(t, all); got.State != Trusted {
+		t.Errorf("locked: got %+v, want the system's trusted", got)
+	}
+	if got := javaStatus(t, all); got.State != NotTrusted || len(got.Commands) != 1 || !strings.Contains(got.Fix, "apt") {
+		t.Errorf("locked: got %+v, want Java's not trusted, with the command", got)
+	}
+	if got, want := trustedBy(t, file, alias), []string{"bundle", "hash links"}; !slices.Equal(got, want) {
+		t.Errorf("locked: trusted by %q, want %q", got, want)
+	}
+	unlock()
+	if got := javaStatus(t, mustInstall(t, m, root, file)); got.State != Trusted || !got.Changed {
+		t.Errorf("unlocked: got %+v, want Java's trusted", got)
+	}
+	if got, want := trustedBy(t, file, alias), []string{"bundle", "hash links", "java"}; !slices.Equal(got, want) {
+		t.Errorf("unlocked: trusted by %q, want %q", got, want)
+	}
+
+	unlock = lockDpkg(t, "lock-frontend")
+	lockBoth := lockDpkg(t, "lock")
+	all = mustRemove(t, m)
+	if got := systemStatus(t, all); got.State != NotTrusted {
+		t.Errorf("Remove, locked: got %+v, want the system's not trusted", got)
+	}
+	if got := javaStatus(t, all); got.State != Trusted || len(got.Commands) == 0 || !exists(m.receipts.file()) {
+		t.Errorf("Remove, locked: got %+v, want Java's trusted still, with commands and receipt", got)
+	}
+	unlock()
+	lockBoth()
+	if got := only(t, mustRemove(t, m)); got.Store != "Java" || got.State != NotTrusted {
+		t.Errorf("Remove, unlocked: got %+v, want not trusted", got)
+	}
+	if got := trustedBy(t, file, alias); got != nil {
+		t.Errorf("Remove, unlocked: trusted by %q", got)
+	}
+}
+
+// Receipts from before Java had a store of its own stand for it, too.
+func testRealOldReceipts(t *testing.T) {
+	m := realMachine(t)
+	without(m, kindSystemJava)
+	root, file := newRoot(t)
+	alias := "debian:" + anchorFor(t, root, file).name + ".pem"
 	mustInstall(t, m, root, file)
 
-	f, err := os.OpenFile("/var/lib/dpkg/lock", os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
-		t.Fatal(err)
-	}
+	unlock := lockDpkg(t, "lock")
 	got := only(t, mustRemove(t, m))
 	if got.State != Trusted || len(got.Commands) == 0 || !exists(m.receipts.file()) {
 		t.Errorf("locked: got %+v, want trusted still, with commands and receipt", got)
@@ -319,13 +383,42 @@ func testRealDpkgLocked(t *testing.T) {
 	if got, want := trustedBy(t, file, alias), []string{"java"}; !slices.Equal(got, want) {
 		t.Errorf("locked: trusted by %q, want %q", got, want)
 	}
-	f.Close()
+	unlock()
 	if got := only(t, mustRemove(t, m)); got.State != NotTrusted {
 		t.Errorf("unlocked: got %+v, want not trusted", got)
 	}
 	if got := trustedBy(t, file, alias); got != nil {
 		t.Errorf("unlocked: trusted by %q", got)
 	}
+}
+
+// A root without its link is refused by what looks roots up by hash, and the
+// tool alone makes no new one.
+func testRealHashLink(t *testing.T) {
+	m := realMachine(t)
+	root, file := newRoot(t)
+	alias := "debian:" + anchorFor(t, root, file).name + ".pem"
+	before := systemFiles(t)
+	mustInstall(t, m, root, file)
+	hash, err := subjectHash(root.RawSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove("/etc/ssl/certs/" + hash + ".0"); err != nil {
+		t.Fatal(err)
+	}
+	runAsRoot(t, []elevate.Command{{"/usr/sbin/update-ca-certificates"}})
+	if got := systemStatus(t, m.Status(t.Context(), root)); got.State != NotTrusted || !strings.Contains(got.Detail, hash) {
+		t.Errorf("got %+v, want not trusted for lack of %s.0", got, hash)
+	}
+	if got := systemStatus(t, mustInstall(t, m, root, file)); got.State != Trusted || !got.Changed {
+		t.Errorf("second Install: got %+v, want trusted", got)
+	}
+	if got, want := trustedBy(t, file, alias), []string{"bundle", "hash links", "java"}; !slices.Equal(got, want) {
+		t.Errorf("trusted by %q, want %q", got, want)
+	}
+	checkAll(t, "Remove", mustRemove(t, m), NotTrusted, true)
+	checkSame(t, "trust and untrust", before, systemFiles(t))
 }
 
 // Killed after any of the commands, in either direction, Remove still clears
@@ -357,8 +450,10 @@ func testRealKilled(t *testing.T) {
 			}
 		}()
 		m.cfg.Elevate = run
-		if got := only(t, mustRemove(t, m)); got.State != NotTrusted {
-			t.Errorf("%+v: got %+v, want not trusted", tc, got)
+		for _, got := range mustRemove(t, m) {
+			if got.State != NotTrusted {
+				t.Errorf("%+v: got %+v, want not trusted", tc, got)
+			}
 		}
 		alias := "debian:" + anchorFor(t, root, file).name + ".pem"
 		if got := trustedBy(t, file, alias); got != nil {
@@ -376,8 +471,10 @@ func testRealHalfBundle(t *testing.T) {
 	before := systemFiles(t)
 	mustInstall(t, m, root, file)
 	writeFile(t, "/etc/ssl/certs/ca-certificates.crt.new", rootPEM(root))
-	if got := only(t, mustRemove(t, m)); got.State != NotTrusted {
-		t.Errorf("got %+v, want not trusted", got)
+	for _, got := range mustRemove(t, m) {
+		if got.State != NotTrusted {
+			t.Errorf("got %+v, want not trusted", got)
+		}
 	}
 	checkSame(t, "half a bundle", before, systemFiles(t))
 }

@@ -1,41 +1,48 @@
 package trust
 
 import (
-	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+
+	"devproxy/internal/nssdb"
 )
 
 const kindNSS = "nss"
 
-// nssPatience is how long a database may be locked by a browser before we give
-// up on it.
-const nssPatience = 6 * time.Second
-
 // database is one NSS database, in the form that Chromium and Firefox use: a
-// folder with cert9.db and key4.db. It is written by certutil.
+// folder with cert9.db and key4.db. It is read directly. It is written by
+// certutil where that is installed and directly where it is not, or did not do
+// what it was asked for.
 type database struct {
-	store    string // whose: "Chromium", "Firefox (snap)"
-	dir      string
-	tool     certutil
-	patience time.Duration
+	store string // whose: "Chromium", "Firefox (snap)"
+	dir   string
+	tool  certutil
+
+	// made are the folders that were made for it, the outermost first, as a
+	// receipt tells; nil if it was there before devproxy.
+	made []string
+	busy func(file string) bool // whether a process has a file open
 }
 
 func (m *Machine) database(store, dir string) *database {
 	return &database{
-		store:    store,
-		dir:      dir,
-		tool:     certutil{path: lookUp(m.cfg.Path, "certutil"), root: m.cfg.Root, run: m.run},
-		patience: nssPatience,
+		store: store,
+		dir:   dir,
+		tool:  certutil{path: lookUp(m.cfg.Path, "certutil"), run: m.run},
+		busy:  m.busy,
 	}
 }
 
-func reopenDatabase(m *Machine, r receipt) store { return m.database(r.Store, r.Location) }
+func reopenDatabase(m *Machine, r receipt) store {
+	d := m.database(r.Store, r.Location)
+	d.made = r.Made
+	return d
+}
 
 func (d *database) kind() string { return kindNSS }
 
@@ -43,183 +50,206 @@ func (d *database) label() (name, location string) { return d.store, d.dir }
 
 func (d *database) file() string { return filepath.Join(d.dir, "cert9.db") }
 
+// databaseFiles make up an NSS database. The last is the one whose presence
+// says that there is one.
+var databaseFiles = []string{"pkcs11.txt", "key4.db", "cert9.db"}
+
 // hasDatabase reports whether a folder holds an NSS database.
 func hasDatabase(dir string) bool { return isFile(filepath.Join(dir, "cert9.db")) }
 
-// find looks for a, first under its own nickname, then among the other roots:
-// NSS keeps the first nickname that a certificate ever had. Where there is no
-// database there is no certificate.
-func (d *database) find(ctx context.Context, a anchor) (e entry, held bool, err error) {
-	if !hasDatabase(d.dir) {
-		return entry{}, false, nil
-	}
-	err = d.patiently(ctx, func() error {
-		e, held, err = d.findOnce(ctx, a)
-		return err
-	})
-	return e, held, d.explain(err)
-}
-
-func (d *database) findOnce(ctx context.Context, a anchor) (entry, bool, error) {
-	all, err := d.tool.list(ctx, d.dir)
-	if err != nil {
-		return entry{}, false, err
-	}
-	for _, own := range []bool{true, false} {
-		for _, e := range all {
-			if own != (e.nickname == a.name) || !own && !e.trusted() {
-				continue
-			}
-			if ok, err := d.tool.holds(ctx, d.dir, e.nickname, a.sum); ok || err != nil {
-				return e, ok, err
-			}
-		}
-	}
-	return entry{}, false, nil
-}
-
 func (d *database) verify(ctx context.Context, a anchor) (finding, error) {
-	e, held, err := d.find(ctx, a)
+	e, held, err := nssdb.Find(ctx, d.dir, a.sum)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return finding{state: NotTrusted}, nil
 	case err != nil:
-		return finding{}, err
+		return finding{}, d.explain(err, a)
 	case !held:
 		return finding{state: NotTrusted}, nil
-	case e.trusted() && e.nickname == a.name:
-		return finding{state: Trusted, ours: true}, nil
-	case e.trusted():
-		return finding{state: Trusted, detail: fmt.Sprintf("as %q", e.nickname)}, nil
-	case d.hasNewTrust(a):
-		return finding{detail: "held, with trust that only a newer NSS can read"}, nil
+	case !e.Trusted && e.Unchecked:
+		return finding{detail: "it is held, but " + e.Detail}, nil
+	case !e.Trusted:
+		return finding{state: NotTrusted, detail: "it is held, but " + e.Detail}, nil
 	}
-	return finding{state: NotTrusted, detail: fmt.Sprintf("held, but marked %q instead of trusted", e.flags)}, nil
+	roots, err := nssdb.Roots(ctx, d.dir)
+	if err != nil {
+		return finding{}, d.explain(err, a)
+	}
+	f := finding{state: Trusted, ours: e.Nickname == a.name, detail: e.Detail, roots: x509.NewCertPool()}
+	for _, root := range roots {
+		f.roots.AddCert(root)
+	}
+	if !f.ours {
+		f.detail = fmt.Sprintf("as %q", e.Nickname)
+	}
+	return f, nil
 }
 
-// hasNewTrust reports whether the database seems to hold a trust row in the
-// form of newer NSS, which the certutil here may be unable to see: only such
-// rows contain a certificate's SHA-256 (clients.md §7).
-func (d *database) hasNewTrust(a anchor) bool {
-	data, err := readFile(d.file())
-	return err == nil && bytes.Contains(data, a.sum[:])
+// makes returns the folders that install would make, the outermost first. Not
+// nil, even if there are none, where it would make a database.
+func (d *database) makes() []string {
+	if hasDatabase(d.dir) {
+		return nil
+	}
+	return missingFolders(d.dir)
 }
 
 func (d *database) plan(ctx context.Context, a anchor) []Step {
-	if err := d.writable(); err != nil {
+	if err := d.writable(ctx, a); err != nil {
 		return []Step{noteStep(d, err)}
 	}
 	var steps []Step
-	if !isDir(d.dir) {
-		steps = append(steps, Step{Store: d.store, Location: d.dir, File: d.dir})
+	step := func(s Step) {
+		s.Store, s.Location = d.store, d.dir
+		steps = append(steps, s)
 	}
-	if !hasDatabase(d.dir) {
-		steps = append(steps, Step{Store: d.store, Location: d.dir, Command: d.tool.createCommand(d.dir)})
+	fresh := !hasDatabase(d.dir)
+	for _, dir := range d.makes() {
+		step(Step{File: dir})
 	}
-	return append(steps, Step{Store: d.store, Location: d.dir, Command: d.tool.addCommand(d.dir, a)})
+	switch {
+	case fresh && d.tool.path != "":
+		step(Step{Command: d.tool.createCommand(d.dir)})
+	case fresh:
+		for _, name := range databaseFiles {
+			step(Step{File: filepath.Join(d.dir, name)})
+		}
+	}
+	switch {
+	case d.tool.path != "":
+		step(Step{Command: d.tool.addCommand(d.dir, a)})
+	case !fresh:
+		step(Step{File: filepath.Join(d.dir, "cert9.db")})
+		step(Step{File: filepath.Join(d.dir, "key4.db")})
+	}
+	return steps
 }
 
 func (d *database) install(ctx context.Context, a anchor) error {
-	if err := d.writable(); err != nil {
+	if err := d.writable(ctx, a); err != nil {
+		return err
+	}
+	root, err := readCertificate(a.file)
+	if err != nil {
 		return err
 	}
 	if !hasDatabase(d.dir) {
-		// 0700 as browsers do: the folder also holds private keys.
-		if err := os.MkdirAll(d.dir, 0o700); err != nil {
-			return err
-		}
-		if _, err := d.tool.do(ctx, d.tool.createCommand(d.dir)); err != nil {
-			return d.explain(err)
+		if err := d.create(ctx); err != nil {
+			return d.explain(err, a)
 		}
 	}
-	addErr := d.patiently(ctx, func() error {
-		_, err := d.tool.do(ctx, d.tool.addCommand(d.dir, a))
-		return err
-	})
-	if addErr == nil {
-		return nil
-	}
-	// A database with a password takes the certificate and fails on the trust:
-	// that half must not stay.
-	if e, held, err := d.find(ctx, a); err == nil && held && e.nickname == a.name && !e.trusted() {
-		if err := d.delete(ctx, e.nickname); err != nil {
-			return fmt.Errorf("%v; take the untrusted certificate out again: %v", addErr, err)
+	if d.tool.add(ctx, d.dir, a) == nil {
+		if e, held, err := nssdb.Find(ctx, d.dir, a.sum); err == nil && held && e.Trusted {
+			return nil
 		}
 	}
-	e, ok := errors.AsType[*nssError](addErr)
-	if ok && (e.code == nssBadPassword || e.code == nssNotLoggedIn) {
-		return &problem{
-			detail: "the database is protected by a password",
-			fix:    "run this, which asks for the password: " + d.tool.addCommand(d.dir, a).String(),
-		}
-	}
-	return d.explain(addErr)
+	return d.explain(nssdb.Add(ctx, d.dir, a.name, root), a)
 }
 
-func (d *database) delete(ctx context.Context, nickname string) error {
-	return d.explain(d.patiently(ctx, func() error {
-		_, err := d.tool.do(ctx, d.tool.deleteCommand(d.dir, nickname))
+// create makes an empty database without a password.
+func (d *database) create(ctx context.Context) error {
+	// 0700 as browsers do: the folder also holds private keys.
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
-	}))
+	}
+	if d.tool.create(ctx, d.dir) == nil && hasDatabase(d.dir) {
+		return nil
+	}
+	err := nssdb.Create(ctx, d.dir)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func (d *database) planRemove(ctx context.Context, as []anchor) []Step {
 	var steps []Step
 	for _, a := range as {
-		e, held, err := d.find(ctx, a)
-		if err != nil {
-			steps = append(steps, noteStep(d, err))
-		} else if held {
-			steps = append(steps, Step{Store: d.store, Location: d.dir, Command: d.tool.deleteCommand(d.dir, e.nickname)})
+		e, held, err := nssdb.Find(ctx, d.dir, a.sum)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			steps = append(steps, noteStep(d, d.explain(err, a)))
+		case held || e.Orphan:
+			steps = append(steps, Step{Store: d.store, Location: d.dir, File: d.file()})
 		}
 	}
 	return steps
 }
 
+// remove works directly, also where certutil is: that leaves trust rows of
+// newer NSS behind and goes by nicknames, which certificates share (clients.md
+// §6).
 func (d *database) remove(ctx context.Context, as []anchor) (removed bool, err error) {
 	if !hasDatabase(d.dir) {
-		return false, nil
+		return d.dissolve(ctx)
 	}
-	if err := d.writable(); err != nil {
+	if err := d.owned(); err != nil {
 		return false, err
 	}
 	for _, a := range as {
-		e, held, err := d.find(ctx, a)
-		if err == nil && held {
-			err = d.delete(ctx, e.nickname)
-		}
+		one, err := nssdb.Delete(ctx, d.dir, a.sum, nil)
 		if err != nil {
-			return removed, err // what keeps one root here keeps them all
+			return removed, d.explain(err, a) // what keeps one root here keeps them all
 		}
-		removed = removed || held
+		removed = removed || one
 	}
-	return removed, nil
+	dissolved, err := d.dissolve(ctx)
+	return removed || dissolved, err
+}
+
+// dissolve takes away a database that devproxy made and nobody has used, and
+// the folders made for it.
+func (d *database) dissolve(ctx context.Context) (bool, error) {
+	spare, err := d.spare(ctx)
+	if err != nil || !spare {
+		return false, err
+	}
+	// cert9.db goes first: what is left without it NSS completes.
+	for i := len(databaseFiles) - 1; i >= 0; i-- {
+		if err := removeFile(filepath.Join(d.dir, databaseFiles[i])); err != nil {
+			return false, err
+		}
+	}
+	removeFolders(d.made)
+	return true, nil
+}
+
+// spare reports whether dissolve has something to take away.
+func (d *database) spare(ctx context.Context) (bool, error) {
+	if d.made == nil || !hasDatabase(d.dir) || d.busy(d.file()) {
+		return false, nil
+	}
+	empty, err := nssdb.Empty(ctx, d.dir)
+	if err != nil {
+		return false, d.explain(err, anchor{})
+	}
+	return empty, nil
 }
 
 func (d *database) gone(ctx context.Context, a anchor) (finding, error) {
-	e, held, err := d.find(ctx, a)
+	e, held, err := nssdb.Find(ctx, d.dir, a.sum)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return finding{state: NotTrusted}, nil
 	case err != nil:
-		return finding{}, err
-	case held && e.trusted():
-		return finding{state: Trusted, detail: fmt.Sprintf("still there as %q", e.nickname)}, nil
+		return finding{}, d.explain(err, a)
+	case held && e.Trusted:
+		return finding{state: Trusted, detail: fmt.Sprintf("still there as %q", e.Nickname)}, nil
 	case held:
-		return finding{detail: fmt.Sprintf("still there as %q, without trust", e.nickname)}, nil
-	case d.hasNewTrust(a):
-		// certutil -D leaves such rows behind; they matter only to a server
-		// that sends the root along (clients.md §6).
-		return finding{
-			detail: "the certificate is gone, a trust entry that certutil cannot delete may be left",
-			fix:    "import the root in the browser's certificate settings and delete it there",
-		}, nil
+		return finding{detail: fmt.Sprintf("still there as %q, without trust", e.Nickname)}, nil
+	case e.Orphan:
+		// It matters to a server that sends the root along (clients.md §6).
+		return finding{detail: "the certificate is gone, its trust is still there"}, nil
+	}
+	if spare, err := d.spare(ctx); err != nil || spare {
+		return finding{detail: "the empty database that devproxy made is still there"}, err
 	}
 	return finding{state: NotTrusted}, nil
 }
 
-// writable returns what keeps us from writing: that there is no tool for it, or
-// that this is somebody else's home.
-func (d *database) writable() error {
-	if d.tool.path == "" {
-		return d.tool.missing()
-	}
+// owned refuses to write in somebody else's home.
+func (d *database) owned() error {
 	if hasDatabase(d.dir) {
 		if err := checkOwner(d.file()); err != nil {
 			return err
@@ -228,59 +258,47 @@ func (d *database) writable() error {
 	return checkOwner(nearestDir(d.dir))
 }
 
-// patiently repeats do while the database is locked.
-func (d *database) patiently(ctx context.Context, do func() error) error {
-	for start := time.Now(); ; {
-		err := do()
-		if !d.mayBeLocked(err) || time.Since(start) >= d.patience {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-func (d *database) mayBeLocked(err error) bool {
-	e, ok := errors.AsType[*nssError](err)
-	return ok && (e.code == nssLocked || e.code == nssBadDatabase) && d.isSQLite()
-}
-
-// isSQLite tells a database that is busy from a file that is none at all. Like
-// hasNewTrust it closes the file, which ends any POSIX lock, as SQLite takes
-// them, that this very process may have on it.
-func (d *database) isSQLite() bool {
-	f, err := os.Open(d.file())
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	const magic = "SQLite format 3\x00"
-	head := make([]byte, len(magic))
-	_, err = io.ReadFull(f, head)
-	return err == nil && string(head) == magic
-}
-
-// explain gives NSS's errors their way out.
-func (d *database) explain(err error) error {
-	e, ok := errors.AsType[*nssError](err)
-	switch {
-	case !ok:
+// writable returns what keeps us from installing.
+func (d *database) writable(ctx context.Context, a anchor) error {
+	if err := d.owned(); err != nil || !hasDatabase(d.dir) {
 		return err
-	case e.code == nssReadOnly:
-		return &problem{detail: "the database is read-only", fix: "make " + d.dir + " writable, then try again"}
-	case d.mayBeLocked(err):
-		return &problem{
-			detail: "the database is locked by another program, or damaged (" + e.text + ")",
-			fix:    "close the browser, then try again",
+	}
+	err := nssdb.Writable(ctx, d.dir)
+	if errors.Is(err, nssdb.ErrFormat) && d.tool.path != "" {
+		return nil // which brings an old database up to date
+	}
+	return d.explain(err, a)
+}
+
+// explain gives the errors of a database their way out.
+func (d *database) explain(err error, a anchor) error {
+	again := ", then try again"
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nssdb.ErrPassword):
+		p := &problem{detail: "the database is protected by a password"}
+		switch {
+		case d.tool.path != "":
+			p.fix = "run this, which asks for the password: " + d.tool.addCommand(d.dir, a).String()
+		default:
+			p.fix = "import " + a.file + " in the browser's certificate settings, which ask for the password"
 		}
-	case e.code == nssBadDatabase && hasDatabase(d.dir):
+		return p
+	case errors.Is(err, nssdb.ErrLocked):
+		return &problem{detail: "the database is locked by another program", fix: "close the browser" + again}
+	case errors.Is(err, nssdb.ErrFormat):
 		return &problem{
-			detail: "cert9.db is not a certificate database",
-			fix:    "move " + d.file() + " away; the browser makes a new one",
+			detail: "the database is in the form of an old browser",
+			fix:    "start and quit the browser, which brings it up to date" + again,
 		}
+	case errors.Is(err, nssdb.ErrNotDatabase):
+		return &problem{
+			detail: fmt.Sprintf("not a certificate database, or damaged (%v)", err),
+			fix:    "move cert9.db and key4.db away from " + d.dir + ": the browser makes new ones" + again,
+		}
+	case errors.Is(err, nssdb.ErrReadOnly), errors.Is(err, fs.ErrPermission):
+		return &problem{detail: "the database is read-only", fix: "make " + d.dir + " writable" + again}
 	}
 	return err
 }

@@ -2,230 +2,295 @@ package trust
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
+
+	"devproxy/internal/nssdb"
 )
 
-func TestNSSOutcomes(t *testing.T) {
-	root, file := newRoot(t)
-	other, _ := newRoot(t)
-	name := anchorFor(t, root, file).name
-	held := func(nickname, flags string) []fakeCert {
-		return []fakeCert{{entry{nickname, flags}, rootPEM(root)}}
-	}
-	for _, tc := range []struct {
-		name      string
-		before    fakeNSS
-		state     State
-		detail    string
-		fix       string
-		nicknames []string // in the end
-		removed   State    // after Remove
-	}{
-		{name: "plain", state: Trusted, nicknames: []string{name}, removed: NotTrusted},
-		{name: "there already", before: fakeNSS{certs: held(name, "C,,")}, state: Trusted, nicknames: []string{name}, removed: NotTrusted},
-		{name: "under another name", before: fakeNSS{certs: held("My CA", "CT,C,")}, state: Trusted, detail: "My CA", nicknames: []string{"My CA"}},
-		{name: "there, but not trusted", before: fakeNSS{certs: held("My CA", ",,")}, state: Trusted, detail: "My CA", nicknames: []string{"My CA"}, removed: NotTrusted},
-		{name: "others", before: fakeNSS{certs: []fakeCert{{entry{"A  B", "C,,"}, rootPEM(other)}}}, state: Trusted, nicknames: []string{"A  B", name}, removed: NotTrusted},
-		{name: "name taken", before: fakeNSS{certs: []fakeCert{{entry{name, "C,,"}, rootPEM(other)}}}, state: NotTrusted, detail: "ADDING_CERT", nicknames: []string{name}, removed: NotTrusted},
-		{name: "password", before: fakeNSS{password: true}, state: NotTrusted, detail: "password", fix: "certutil -A", removed: NotTrusted},
-		{name: "password, untrusted before", before: fakeNSS{password: true, certs: held("My CA", ",,")}, state: NotTrusted, detail: "password", nicknames: []string{"My CA"}, removed: NotTrusted},
-		{name: "read-only", before: fakeNSS{readOnly: true}, state: NotTrusted, detail: "read-only", fix: "writable", removed: NotTrusted},
-		{name: "silently nothing", before: fakeNSS{liar: true}, state: NotTrusted, detail: "no effect", removed: NotTrusted},
-		{name: "locked for a while", before: fakeNSS{locked: 5}, state: Trusted, nicknames: []string{name}, removed: NotTrusted},
-		{name: "locked for long", before: fakeNSS{locked: 1 << 20}, state: Unknown, detail: "locked", fix: "close the browser"},
-		{name: "delete does not", before: fakeNSS{stubborn: true}, state: Trusted, nicknames: []string{name}, removed: Trusted},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m, f, d := newFakeNSS(t)
-				dir := f.dir
-				*f = tc.before
-				f.dir = dir
-				writeFile(t, d.file(), []byte("SQLite format 3\x00"))
-				start := time.Now()
-				got := only(t, mustInstall(t, m, root, file))
-				if got.State != tc.state || !strings.Contains(got.Detail, tc.detail) || !strings.Contains(got.Fix, tc.fix) {
-					t.Errorf("got %+v, want %v, detail %q, fix %q", got, tc.state, tc.detail, tc.fix)
-				}
-				if took := time.Since(start); took > helperTimeout {
-					t.Errorf("took %v, want at most %v", took, helperTimeout)
-				}
-				var nicknames []string
-				for _, c := range f.certs {
-					nicknames = append(nicknames, c.nickname)
-				}
-				if !slices.Equal(nicknames, tc.nicknames) {
-					t.Errorf("database holds %q, want %q", nicknames, tc.nicknames)
-				}
-				if tc.removed == Unknown {
-					if n := len(mustLoad(t, m)); n != 0 {
-						t.Errorf("%d receipts for what was not changed", n)
-					}
-					return
-				}
-				got = only(t, mustRemove(t, m))
-				if got.State != tc.removed {
-					t.Errorf("Remove: got %+v, want %v", got, tc.removed)
-				}
-				if dropped := !exists(m.receipts.file()); dropped != (tc.removed == NotTrusted) {
-					t.Errorf("receipts dropped: %v", dropped)
-				}
-			})
-		})
-	}
+// databaseState says what a database is before Install.
+type databaseState struct {
+	name  string
+	build func(t *testing.T, d *database)
+	made  bool // it is devproxy that makes it
 }
 
-func TestNSSSecondInstallOnlyReads(t *testing.T) {
-	root, file := newRoot(t)
-	m, f, _ := newFakeNSS(t)
-	mustInstall(t, m, root, file)
-	f.runs = nil
-	mustInstall(t, m, root, file)
-	if slices.ContainsFunc(f.runs, func(s string) bool { return s != "-L" }) {
-		t.Errorf("second Install ran %v, want only -L", f.runs)
-	}
-}
-
-func TestNSSCreates(t *testing.T) {
-	root, file := newRoot(t)
-	m, f, _ := newFakeNSS(t)
-	steps, err := m.Plan(t.Context(), root, file)
-	if err != nil || len(steps) != 4 || steps[1].File != f.dir {
-		t.Errorf("Plan: got %+v, %v, want receipts, folder, -N, -A", steps, err)
-	}
-	if exists(f.dir) {
-		t.Fatal("Plan made the folder")
-	}
-	if got := only(t, m.Status(t.Context(), root)); got.State != NotTrusted || exists(f.dir) {
-		t.Errorf("Status: got %+v, want not trusted, nothing made", got)
-	}
-	mustInstall(t, m, root, file)
-	info, err := os.Stat(f.dir)
-	if err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("folder: got %v, %v, want mode 700", info, err)
-	}
-	only(t, mustRemove(t, m))
-	if len(f.certs) != 0 {
-		t.Errorf("left: %v", f.certs)
-	}
-}
-
-func TestNSSWithoutCertutil(t *testing.T) {
-	root, file := newRoot(t)
-	for _, tc := range []struct{ tool, want string }{
-		{"/usr/bin/apt-get", "libnss3-tools"},
-		{"/usr/bin/dnf", "nss-tools"},
-		{"/usr/bin/zypper", "mozilla-nss-tools"},
-		{"/usr/bin/pacman", "pacman -S nss"},
-		{"/sbin/apk", "apk add nss-tools"},
-		{"/bin/other", "install certutil"},
-	} {
-		m, f, d := newFakeNSS(t)
-		d.tool.path, m.cfg.Path = "", ""
-		program := filepath.Join(m.cfg.Root, tc.tool)
-		writeFile(t, program, nil)
-		if err := os.Chmod(program, 0o755); err != nil {
+var databaseStates = []databaseState{
+	{"no folder", func(*testing.T, *database) {}, true},
+	{"empty folder", func(t *testing.T, d *database) { mkdir(t, d.dir) }, true},
+	{"empty database", makeDatabase, false},
+	{"others", func(t *testing.T, d *database) {
+		makeDatabase(t, d)
+		other, _ := newRoot(t)
+		if err := nssdb.Add(t.Context(), d.dir, "A  B", other); err != nil {
 			t.Fatal(err)
 		}
-		got := only(t, mustInstall(t, m, root, file))
-		if got.State != NotTrusted || got.Detail != errNoCertutil.Error() || !strings.Contains(got.Fix, tc.want) || exists(f.dir) {
-			t.Errorf("%s: got %+v, want not trusted, fix %q, nothing made", tc.tool, got, tc.want)
+	}, false},
+	{"key4.db is gone", func(t *testing.T, d *database) {
+		makeDatabase(t, d)
+		if err := os.Remove(filepath.Join(d.dir, "key4.db")); err != nil {
+			t.Fatal(err)
 		}
-		// In a database that nobody can read, nothing is known.
-		writeFile(t, d.file(), []byte("SQLite format 3\x00"))
-		if got := only(t, m.Status(t.Context(), root)); got.State != Unknown || !strings.Contains(got.Fix, tc.want) {
-			t.Errorf("%s: Status: got %+v, want unknown", tc.tool, got)
-		}
-	}
+	}, false},
 }
 
-func TestNSSGarbageIsNotWaitedFor(t *testing.T) {
-	root, file := newRoot(t)
-	synctest.Test(t, func(t *testing.T) {
-		m, f, d := newFakeNSS(t)
-		writeFile(t, d.file(), []byte("garbage"))
-		f.dir = "elsewhere" // every call is SEC_ERROR_BAD_DATABASE
-		start := time.Now()
-		got := only(t, mustInstall(t, m, root, file))
-		if got.State != Unknown || !strings.Contains(got.Detail, "not a certificate database") || got.Fix == "" {
-			t.Errorf("got %+v, want unknown, not a database", got)
-		}
-		if took := time.Since(start); took != 0 {
-			t.Errorf("waited %v for it", took)
-		}
-	})
-}
-
-// A trust row of newer NSS, which the certutil at hand cannot see or delete.
-func TestNSSNewTrustRow(t *testing.T) {
-	root, file := newRoot(t)
-	m, f, d := newFakeNSS(t)
-	a := anchorFor(t, root, file)
-	mustInstall(t, m, root, file)
-	writeFile(t, d.file(), append([]byte("SQLite format 3\x00..."), a.sum[:]...))
-
-	f.certs[0].flags = ",,"
-	if got := only(t, m.Status(t.Context(), root)); got.State != Unknown {
-		t.Errorf("Status: got %+v, want unknown", got)
-	}
-	got := only(t, mustRemove(t, m))
-	if got.State != Unknown || got.Fix == "" || !exists(m.receipts.file()) {
-		t.Errorf("Remove: got %+v, want unknown with a fix, receipt kept", got)
-	}
-}
-
-func TestHelperThatHangs(t *testing.T) {
-	root, file := newRoot(t)
-	m, _, d := newFakeNSS(t)
-	writeFile(t, d.file(), []byte("SQLite format 3\x00"))
-	d.tool.run = func(context.Context, ...string) (result, error) {
-		return result{}, errors.New("certutil did not finish in time")
-	}
-	if got := only(t, mustInstall(t, m, root, file)); got.State != Unknown || !strings.Contains(got.Detail, "in time") {
-		t.Errorf("got %+v, want unknown", got)
-	}
-}
-
-func TestNSSRemoveNeedsCertutil(t *testing.T) {
-	root, file := newRoot(t)
-	m, f, _ := newFakeNSS(t)
-	mustInstall(t, m, root, file)
-	path := m.cfg.Path
-	m.cfg.Path = ""
-	if got := only(t, mustRemove(t, m)); got.State != Unknown || got.Fix == "" || len(mustLoad(t, m)) != 1 {
-		t.Errorf("without certutil: got %+v, want unknown with a fix, receipt kept", got)
-	}
-	if steps, err := m.PlanRemove(t.Context()); err != nil || len(steps) != 1 || steps[0].Note == "" {
-		t.Errorf("PlanRemove without certutil: got %+v, %v, want a note", steps, err)
-	}
-	m.cfg.Path = path
-	steps, err := m.PlanRemove(t.Context())
-	if err != nil || len(steps) != 2 || !slices.Contains(steps[1].Command, "-D") || steps[1].Privileged {
-		t.Errorf("PlanRemove: got %+v, %v, want receipts and -D", steps, err)
-	}
-	f.runs = nil
-	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || len(f.certs) != 0 {
-		t.Errorf("with certutil: got %+v, want not trusted", got)
-	}
-}
-
-// A database that went with its browser needs nothing to be removed from.
-func TestNSSDatabaseIsGone(t *testing.T) {
-	root, file := newRoot(t)
-	m, f, _ := newFakeNSS(t)
-	mustInstall(t, m, root, file)
-	if err := os.RemoveAll(f.dir); err != nil {
+func makeDatabase(t *testing.T, d *database) {
+	t.Helper()
+	if err := nssdb.Create(t.Context(), d.dir); err != nil {
 		t.Fatal(err)
 	}
-	m.cfg.Path = ""
+}
+
+// TestNSSOutcomes: whatever certutil does or does not, the root is trusted,
+// found again and taken out, and what was there before is there after.
+func TestNSSOutcomes(t *testing.T) {
+	for _, state := range databaseStates {
+		for _, fault := range []string{"", "absent", "fails", "lies", "hangs"} {
+			t.Run(state.name+"/"+fault, func(t *testing.T) {
+				root, file := newRoot(t)
+				m, f, d := newFakeNSS(t)
+				f.fault = fault
+				if fault == "absent" {
+					d.tool.path = ""
+				}
+				state.build(t, d)
+				before, folder := rootsOf(t, d), exists(d.dir)
+
+				got := only(t, mustInstall(t, m, root, file))
+				if got.State != Trusted || !got.Changed || got.Detail != "" {
+					t.Fatalf("Install: got %+v, want trusted", got)
+				}
+				e, held, err := nssdb.Find(t.Context(), d.dir, anchorFor(t, root, file).sum)
+				if err != nil || !held || !e.Trusted || e.Nickname != anchorFor(t, root, file).name {
+					t.Errorf("the database says %+v, %v, %v", e, held, err)
+				}
+				if info, err := os.Stat(d.dir); err != nil || state.made && !folder && info.Mode().Perm() != 0o700 {
+					t.Errorf("folder: %v, %v; want mode 700", info.Mode(), err)
+				}
+
+				f.runs = nil
+				bytes := contents(t, d.dir)
+				if got := only(t, mustInstall(t, m, root, file)); got.State != Trusted || got.Changed || f.runs != nil {
+					t.Errorf("second Install: got %+v after %v, want trusted, nothing run", got, f.runs)
+				}
+				checkSame(t, "second Install", bytes, contents(t, d.dir))
+
+				// Remove needs no certutil.
+				if got := only(t, mustRemove(t, m)); got.State != NotTrusted || !got.Changed {
+					t.Errorf("Remove: got %+v, want removed", got)
+				}
+				if exists(d.file()) == state.made {
+					t.Errorf("the database is there: %v, and devproxy made it: %v", exists(d.file()), state.made)
+				}
+				if exists(d.dir) != folder && state.made {
+					t.Errorf("the folder is there: %v, before: %v", exists(d.dir), folder)
+				}
+				if after := rootsOf(t, d); !slices.Equal(after, before) {
+					t.Errorf("roots %q, before %q", after, before)
+				}
+				if exists(m.receipts.file()) {
+					t.Error("a receipt is left")
+				}
+			})
+		}
+	}
+}
+
+func rootsOf(t *testing.T, d *database) []string {
+	t.Helper()
+	if !hasDatabase(d.dir) {
+		return nil
+	}
+	roots, err := nssdb.Roots(t.Context(), d.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range roots {
+		names = append(names, r.Subject.String())
+	}
+	return names
+}
+
+// TestNSSOwnedByAnother: a root that a person put there stays theirs.
+func TestNSSOwnedByAnother(t *testing.T) {
+	root, file := newRoot(t)
+	m, _, d := newFakeNSS(t)
+	makeDatabase(t, d)
+	if err := nssdb.Add(t.Context(), d.dir, "My CA", root); err != nil {
+		t.Fatal(err)
+	}
+	got := only(t, mustInstall(t, m, root, file))
+	if got.State != Trusted || got.Changed || got.Detail != `as "My CA"` {
+		t.Errorf("got %+v, want trusted as My CA", got)
+	}
+	if got := mustRemove(t, m); len(got) != 0 || len(rootsOf(t, d)) != 1 {
+		t.Errorf("Remove: got %+v, want nothing done", got)
+	}
+}
+
+func TestNSSNicknameIsTaken(t *testing.T) {
+	root, file := newRoot(t)
+	other, _ := newRoot(t)
+	m, _, d := newFakeNSS(t)
+	makeDatabase(t, d)
+	if err := nssdb.Add(t.Context(), d.dir, anchorFor(t, root, file).name, other); err != nil {
+		t.Fatal(err)
+	}
+	if got := only(t, mustInstall(t, m, root, file)); got.State != NotTrusted || !strings.Contains(got.Detail, "nickname") {
+		t.Errorf("got %+v, want not trusted for its nickname", got)
+	}
+	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || len(rootsOf(t, d)) != 1 {
+		t.Errorf("Remove: got %+v, want the other root left", got)
+	}
+}
+
+// TestNSSUsedMeanwhile: a database that devproxy made stays once somebody has
+// put something in it or has it open.
+func TestNSSUsedMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		use  func(t *testing.T, m *Machine, d *database)
+	}{
+		{"a root", func(t *testing.T, _ *Machine, d *database) {
+			other, _ := newRoot(t)
+			if err := nssdb.Add(t.Context(), d.dir, "mine", other); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"open", func(_ *testing.T, m *Machine, _ *database) { m.busy = func(string) bool { return true } }},
+	} {
+		root, file := newRoot(t)
+		m, _, d := newFakeNSS(t)
+		m.busy = func(string) bool { return false }
+		mustInstall(t, m, root, file)
+		tt.use(t, m, d)
+		if got := only(t, mustRemove(t, m)); got.State != NotTrusted || !got.Changed {
+			t.Errorf("%s: got %+v, want removed", tt.name, got)
+		}
+		if !exists(d.file()) || exists(m.receipts.file()) {
+			t.Errorf("%s: database kept %v, receipt kept %v", tt.name, exists(d.file()), exists(m.receipts.file()))
+		}
+	}
+}
+
+// TestNSSMadeForTwo: the database goes with the last root, whichever came
+// first, and not before.
+func TestNSSMadeForTwo(t *testing.T) {
+	old, oldFile := newRoot(t)
+	next, nextFile := newRoot(t)
+	m, _, d := newFakeNSS(t)
+	mustInstall(t, m, old, oldFile)
+	mustInstall(t, m, next, nextFile)
+	if _, err := m.RemoveOthers(t.Context(), next); err != nil || !exists(d.file()) {
+		t.Fatalf("RemoveOthers: %v, database there: %v", err, exists(d.file()))
+	}
+	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || exists(filepath.Dir(d.dir)) {
+		t.Errorf("Remove: got %+v, folder there: %v", got, exists(filepath.Dir(d.dir)))
+	}
+}
+
+// TestNSSOrphan: a trust row without its certificate is something left.
+func TestNSSOrphan(t *testing.T) {
+	root, file := newRoot(t)
+	m, _, d := newFakeNSS(t)
+	makeDatabase(t, d)
+	mustInstall(t, m, root, file)
+	a := anchorFor(t, root, file)
+	execSQL(t, d.file(), "DELETE FROM nssPublic WHERE a0 = x'00000001'")
+	e, held, err := nssdb.Find(t.Context(), d.dir, a.sum)
+	if err != nil || held {
+		t.Fatalf("got %+v, %v, %v", e, held, err)
+	}
+	if got := only(t, m.Status(t.Context(), root)); got.State != NotTrusted {
+		t.Errorf("Status: got %+v, want not trusted", got)
+	}
+}
+
+func TestNSSPlan(t *testing.T) {
+	root, file := newRoot(t)
+	for _, tt := range []struct {
+		name    string
+		tool    bool
+		there   bool
+		changes []string // files and commands
+	}{
+		{"certutil, nothing there", true, false, []string{"pki", "pki/nssdb", "-N", "-A"}},
+		{"certutil", true, true, []string{"-A"}},
+		{"nothing there", false, false, []string{"pki", "pki/nssdb", "pki/nssdb/pkcs11.txt", "pki/nssdb/key4.db", "pki/nssdb/cert9.db"}},
+		{"directly", false, true, []string{"pki/nssdb/cert9.db", "pki/nssdb/key4.db"}},
+	} {
+		m, _, d := newFakeNSS(t)
+		if !tt.tool {
+			d.tool.path = ""
+		}
+		if tt.there {
+			makeDatabase(t, d)
+		}
+		before := contents(t, m.cfg.Home)
+		steps, err := m.Plan(t.Context(), root, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSame(t, "Plan", before, contents(t, m.cfg.Home))
+		var got []string
+		for _, s := range steps[1:] { // after the receipts
+			if s.Command != nil {
+				got = append(got, s.Command[1])
+			} else if rel, err := filepath.Rel(m.cfg.Home, s.File); err == nil {
+				got = append(got, rel)
+			}
+		}
+		if !slices.Equal(got, tt.changes) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.changes)
+		}
+	}
+}
+
+func TestNSSGarbage(t *testing.T) {
+	root, file := newRoot(t)
+	m, f, d := newFakeNSS(t)
+	writeFile(t, d.file(), []byte("garbage"))
+	got := only(t, mustInstall(t, m, root, file))
+	if got.State != Unknown || !strings.Contains(got.Detail, "not a certificate database") || got.Fix == "" || f.runs != nil {
+		t.Errorf("got %+v after %v, want unknown, not a database", got, f.runs)
+	}
+	if data, _ := os.ReadFile(d.file()); string(data) != "garbage" {
+		t.Error("the file was changed")
+	}
+}
+
+// TestNSSDatabaseIsGone: one that went with its browser needs nothing.
+func TestNSSDatabaseIsGone(t *testing.T) {
+	root, file := newRoot(t)
+	m, _, d := newFakeNSS(t)
+	mustInstall(t, m, root, file)
+	if err := os.RemoveAll(d.dir); err != nil {
+		t.Fatal(err)
+	}
 	if got := only(t, mustRemove(t, m)); got.State != NotTrusted || exists(m.receipts.file()) {
 		t.Errorf("got %+v, want not trusted, no receipts", got)
+	}
+}
+
+// TestNSSHandshake: the anchors of the handshake are those of the database.
+func TestNSSHandshake(t *testing.T) {
+	root, file := newRoot(t)
+	other, _ := newRoot(t)
+	m, _, d := newFakeNSS(t)
+	makeDatabase(t, d)
+	if err := nssdb.Add(t.Context(), d.dir, "other", other); err != nil {
+		t.Fatal(err)
+	}
+	mustInstall(t, m, root, file)
+	f, err := d.verify(context.Background(), anchorFor(t, root, file))
+	if err != nil || f.roots == nil {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+	if !f.roots.Equal(poolOf(root, other)) {
+		t.Error("the pool is not what the database trusts")
 	}
 }

@@ -23,6 +23,7 @@ type receipt struct {
 	Location    string    `json:"location"`          // folder of the store
 	Name        string    `json:"name"`              // file name without extension, or nickname
 	Fingerprint string    `json:"fingerprint"`       // SHA-256 of the DER, in hex
+	Made        []string  `json:"made,omitzero"`     // see maker
 	Time        time.Time `json:"time"`              // when the change began
 	Verified    time.Time `json:"verified,omitzero"` // when the store was seen to trust the root after that
 }
@@ -47,7 +48,18 @@ func (r receipt) check() error {
 	case r.Name != anchorName(fingerprint(sum)):
 		return fmt.Errorf("name %q does not belong to fingerprint %q", r.Name, r.Fingerprint)
 	}
+	for _, dir := range r.Made {
+		if !within(r.Location, dir) {
+			return fmt.Errorf("folder %q is not above %q", dir, r.Location)
+		}
+	}
 	return nil
+}
+
+// within reports whether path is dir or lies below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsAbs(dir) && filepath.IsLocal(rel)
 }
 
 // same reports whether r and o speak of one root in one store.
@@ -183,13 +195,24 @@ func (r receipts) add(n receipt) error {
 	switch {
 	case i < 0:
 		n.Time = now()
-		all = append(all, n)
+		all = append(all, n.heir(all))
 	case all[i].Verified.IsZero():
 		return nil
 	default:
 		all[i].Verified = time.Time{}
 	}
 	return r.save(all)
+}
+
+// heir returns n with what the other receipts of its store say was made for
+// that: whichever root goes last takes it along.
+func (r receipt) heir(all []receipt) receipt {
+	for _, o := range all {
+		if r.Made == nil && o.Kind == r.Kind && o.Location == r.Location {
+			r.Made = o.Made
+		}
+	}
+	return r
 }
 
 // confirm records that n has happened, and writes nothing if that is known.
@@ -201,7 +224,7 @@ func (r receipts) confirm(n receipt) error {
 	i := slices.IndexFunc(all, n.same)
 	if i < 0 {
 		i, n.Time = len(all), now()
-		all = append(all, n)
+		all = append(all, n.heir(all))
 	}
 	if !all[i].Verified.IsZero() {
 		return nil

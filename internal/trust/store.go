@@ -71,7 +71,19 @@ func (m *Machine) reopen(r receipt) store {
 // receiptOf returns the record of a's being put into s.
 func receiptOf(s store, a anchor) receipt {
 	name, location := s.label()
-	return receipt{Kind: s.kind(), Store: name, Location: location, Name: a.name, Fingerprint: a.sum.String()}
+	r := receipt{Kind: s.kind(), Store: name, Location: location, Name: a.name, Fingerprint: a.sum.String()}
+	if m, ok := s.(maker); ok {
+		r.Made = m.makes()
+	}
+	return r
+}
+
+// A maker is a store that install makes where there is none. What it was made
+// of goes away with the last root if nobody has used it.
+type maker interface {
+	// makes returns the folders that install would make, the outermost first;
+	// empty if none, nil if the store itself is there.
+	makes() []string
 }
 
 // A finding is what a store says about one root.

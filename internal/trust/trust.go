@@ -113,6 +113,7 @@ type Machine struct {
 	cfg      Config
 	log      *zap.Logger
 	run      runner
+	busy     func(file string) bool // whether a process has a file open
 	kinds    []kind
 	receipts receipts
 }
@@ -134,6 +135,7 @@ func Open(cfg Config) (*Machine, error) {
 	m := &Machine{
 		cfg:      cfg,
 		log:      cfg.Logger.Named("trust"),
+		busy:     isOpen,
 		kinds:    systemKinds,
 		receipts: receipts{dir: cfg.State},
 	}

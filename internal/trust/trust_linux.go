@@ -5,10 +5,23 @@ import (
 	"strings"
 )
 
-// systemKinds are the stores of a Linux machine, the system's own first.
-var systemKinds = []kind{
-	{kindDebian, findDebian, reopenDebian},
-	{kindNSS, findBrowsers, reopenDatabase},
+// systemKinds are the stores of a Linux machine: the system's own first, what
+// is made from it next.
+var systemKinds = linuxKinds()
+
+func linuxKinds() []kind {
+	var all []kind
+	for _, l := range layouts() {
+		all = append(all, systemKind(l))
+	}
+	return append(all,
+		kind{kindNixOS, findNixOS, reopenNixOS},
+		kind{find: findNoSystem},
+		kind{kindSystemJava, findSystemJava, reopenSystemJava},
+		kind{kindJDK, findJDKs, reopenJDK},
+		kind{kindWindows, findWSL, reopenWSL},
+		kind{kindNSS, findBrowsers, reopenBrowser},
+	)
 }
 
 // findBrowsers returns the NSS databases of the user's browsers.

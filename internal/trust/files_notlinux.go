@@ -1,0 +1,5 @@
+//go:build !linux
+
+package trust
+
+func readOnly(string) bool { return false }

@@ -1,0 +1,7 @@
+package trust
+
+// systemKinds are the stores of a Mac.
+var systemKinds = []kind{
+	{kindKeychain, findKeychain, reopenKeychain},
+	{kindJDK, findJDKs, reopenJDK},
+}
