@@ -179,26 +179,24 @@ func TestCertutilLocked(t *testing.T) {
 	if !everything() {
 		t.Skip("a lock is waited for for seconds: runs with CI=true or DEVPROXY_REAL_STORES=1, as in make unit")
 	}
-	for _, exclusive := range []bool{false, true} {
-		for _, with := range []bool{true, false} {
-			m, dirs := withCertutil(t)
-			root, file := newRoot(t)
-			d := m.database("Firefox", dirs[1])
-			if !with {
-				d.tool.path = ""
-			}
-			finds(m, d)
-			unlock := lockSQLite(t, d.file(), exclusive)
-			begin := time.Now()
-			got := only(t, mustInstall(t, m, root, file))
-			if got.State == Trusted || !strings.Contains(got.Detail, "locked") || got.Fix == "" {
-				t.Errorf("exclusive %v, certutil %v: got %+v, want locked", exclusive, with, got)
-			}
-			t.Logf("exclusive %v, certutil %v: given up after %v", exclusive, with, time.Since(begin))
-			unlock()
-			if got := only(t, mustInstall(t, m, root, file)); got.State != Trusted {
-				t.Errorf("exclusive %v, certutil %v: after the lock: got %+v, want trusted", exclusive, with, got)
-			}
+	for _, tt := range []struct{ exclusive, certutil bool }{{false, true}, {true, false}} {
+		m, dirs := withCertutil(t)
+		root, file := newRoot(t)
+		d := m.database("Firefox", dirs[1])
+		if !tt.certutil {
+			d.tool.path = ""
+		}
+		finds(m, d)
+		unlock := lockSQLite(t, d.file(), tt.exclusive)
+		begin := time.Now()
+		got := only(t, mustInstall(t, m, root, file))
+		if got.State == Trusted || !strings.Contains(got.Detail, "locked") || got.Fix == "" {
+			t.Errorf("%+v: got %+v, want locked", tt, got)
+		}
+		t.Logf("%+v: given up after %v", tt, time.Since(begin))
+		unlock()
+		if got := only(t, mustInstall(t, m, root, file)); got.State != Trusted {
+			t.Errorf("%+v: after the lock: got %+v, want trusted", tt, got)
 		}
 	}
 }
