@@ -31,8 +31,10 @@ const Timeout = 10 * time.Second
 // A Command is a program, by absolute path, and its arguments.
 type Command []string
 
-// String returns the command as it can be pasted into a POSIX shell.
+// String returns the command as it can be pasted into a POSIX shell. Of one
+// that Fed made it is the plain command on the file, without the check.
 func (c Command) String() string {
+	c = c.plain()
 	words := make([]string, len(c))
 	for i, w := range c {
 		words[i] = quote(w)

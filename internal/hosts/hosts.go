@@ -101,16 +101,22 @@ func (f File) Plan(names []string) (*Change, error) {
 	}
 	switch {
 	case c.info == nil: // there is nothing to preserve
-		c.Commands = c.place(tool("install", "-m", "0644", c.staged, c.temp()))
+		c.Commands = c.place(tool("rm", "-f", c.temp()), c.write(c.temp()), tool("chmod", "0644", c.temp()))
 	case inPlace:
 		c.backup = filepath.Join(f.Dir, "hosts.old")
-		c.Commands = []elevate.Command{tool("cp", c.staged, c.Path)}
+		c.Commands = []elevate.Command{c.write(c.Path)}
 	default:
 		// A copy of the old file, for its owner, mode, access list and label,
 		// takes the new content.
-		c.Commands = c.place(tool("cp", "-a", c.Path, c.temp()), tool("cp", c.staged, c.temp()))
+		c.Commands = c.place(tool("cp", "-a", c.Path, c.temp()), c.write(c.temp()))
 	}
 	return c, nil
+}
+
+// write returns the command that fills a file with the staged content, as it
+// was staged.
+func (c *Change) write(path string) elevate.Command {
+	return elevate.Fed(tool("cp", "/dev/stdin", path), c.staged, c.new)
 }
 
 // temp is beside the file, where mv can rename it. A run that broke off leaves

@@ -55,12 +55,8 @@ func (f *fakeSystem) do(c elevate.Command) {
 	f.t.Helper()
 	s := f.m.system(f.l)
 	switch {
-	case filepath.Base(c[0]) == "install":
-		data, err := os.ReadFile(c[3])
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		writeFile(f.t, c[4], data)
+	case isInstall(c):
+		doInstall(f.t, c)
 	case c[0] == "/bin/rm":
 		for _, file := range c[2:] {
 			os.Remove(file)
@@ -147,7 +143,8 @@ func TestSystems(t *testing.T) {
 			for _, c := range f.runs {
 				got = append(got, c.String())
 			}
-			if want := []string{m.at("/usr/bin/install") + " -m 0644 " + file + " " + place, tool}; !slices.Equal(got, want) {
+			install := a.feed(elevate.Command{m.at("/usr/bin/install"), "-m", "0644", "/dev/stdin", place})
+			if want := []string{install.String(), tool}; !slices.Equal(got, want) {
 				t.Errorf("Install ran %q, want %q", got, want)
 			}
 			checkPlanned(t, steps, f.runs)

@@ -83,7 +83,8 @@ func (f *fakeDebian) elevate(_ context.Context, why string, commands []elevate.C
 	f.reasons = append(f.reasons, why)
 	for _, c := range commands {
 		f.runs = append(f.runs, c)
-		if err := f.fail[filepath.Base(c[0])]; err != nil {
+		program, _, _ := strings.Cut(c.String(), " ")
+		if err := f.fail[filepath.Base(program)]; err != nil {
 			return err
 		}
 		f.do(c)
@@ -94,12 +95,8 @@ func (f *fakeDebian) elevate(_ context.Context, why string, commands []elevate.C
 func (f *fakeDebian) do(c elevate.Command) {
 	f.t.Helper()
 	switch {
-	case filepath.Base(c[0]) == "install":
-		data, err := os.ReadFile(c[3])
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		writeFile(f.t, c[4], data)
+	case isInstall(c):
+		doInstall(f.t, c)
 	case c[0] == "/bin/rm":
 		for _, file := range c[2:] {
 			os.Remove(file)
@@ -223,4 +220,19 @@ func (f *fakeDebian) files() map[string]string {
 		}
 	}
 	return all
+}
+
+// isInstall reports whether root copies the certificate with c.
+func isInstall(c elevate.Command) bool {
+	return strings.Contains(c.String(), "/install -m 0644 ")
+}
+
+func doInstall(t testing.TB, c elevate.Command) {
+	t.Helper()
+	words := strings.Fields(c.String())
+	data, err := os.ReadFile(words[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, words[4], data)
 }

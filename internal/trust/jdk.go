@@ -107,9 +107,13 @@ func (j *jdk) keytool() (tool string, asRoot bool, err error) {
 	return j.tools[i], true, nil
 }
 
-func (j *jdk) importing(tool string, a anchor) elevate.Command {
-	return elevate.Command{tool, "-importcert", "-noprompt", "-trustcacerts", "-keystore", j.file,
-		"-storepass", javaPassword, "-alias", a.name, "-file", a.file}
+func (j *jdk) importing(tool string, asRoot bool, a anchor) elevate.Command {
+	c := elevate.Command{tool, "-importcert", "-noprompt", "-trustcacerts", "-keystore", j.file,
+		"-storepass", javaPassword, "-alias", a.name, "-file"}
+	if asRoot {
+		return a.feed(append(c, "/dev/stdin"))
+	}
+	return append(c, a.file)
 }
 
 func (j *jdk) deleting(tool, alias string) elevate.Command {
@@ -150,7 +154,7 @@ func (j *jdk) installCommand(a anchor) (c elevate.Command, asRoot bool, err erro
 	if err != nil {
 		return nil, asRoot, err
 	}
-	return j.importing(tool, a), asRoot, nil
+	return j.importing(tool, asRoot, a), asRoot, nil
 }
 
 func (j *jdk) plan(_ context.Context, a anchor) []Step {

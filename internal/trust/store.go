@@ -118,6 +118,7 @@ type anchor struct {
 	sum  fingerprint
 	name string // nickname, and file name without extension
 	file string // the certificate as PEM; "" when only removing
+	pem  []byte // what file holds
 }
 
 // anchorName returns the name under which a root is stored. It holds part of
@@ -136,14 +137,20 @@ func newAnchor(root *x509.Certificate, file string) (anchor, error) {
 	if !filepath.IsAbs(file) {
 		return anchor{}, fmt.Errorf("root certificate file %q is not an absolute path", file)
 	}
-	in, err := readCertificates(file)
+	data, err := readFile(file)
 	if err != nil {
 		return anchor{}, fmt.Errorf("read root certificate: %w", err)
 	}
+	in := certificates(data)
 	if len(in) != 1 || in[0] != sum {
 		return anchor{}, fmt.Errorf("%s does not hold just the root certificate %s", file, sum)
 	}
-	return anchor{sum: sum, name: anchorName(sum), file: file}, nil
+	return anchor{sum: sum, name: anchorName(sum), file: file, pem: data}, nil
+}
+
+// feed returns command with the certificate as its standard input, for root.
+func (a anchor) feed(command elevate.Command) elevate.Command {
+	return elevate.Fed(command, a.file, a.pem)
 }
 
 // status joins what a store says with what went wrong there.

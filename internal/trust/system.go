@@ -182,7 +182,7 @@ func (s *system) installCommands(a anchor) ([]elevate.Command, error) {
 		commands = append(commands, elevate.Command{"/bin/rm", "-f", s.linkFile(a)})
 	}
 	if here == nothing {
-		commands = append(commands, elevate.Command{s.installer, "-m", "0644", a.file, s.anchorFile(a)})
+		commands = append(commands, a.feed(elevate.Command{s.installer, "-m", "0644", "/dev/stdin", s.anchorFile(a)}))
 	}
 	return append(commands, s.refresh), nil
 }
@@ -342,7 +342,12 @@ func (s *system) gone(_ context.Context, a anchor) (finding, error) {
 			fix:    fmt.Sprintf("see whether keytool -list -keystore %s shows %s", s.java.file, s.java.alias(a)),
 		}, nil
 	case t.here == another:
-		return finding{state: NotTrusted, detail: fmt.Sprintf("%s is left alone: its content is not ours", s.anchorFile(a))}, nil
+		// The root itself is gone, but whose this is, under a name of ours, a
+		// person has to see: it is trusted.
+		return finding{
+			detail: fmt.Sprintf("%s is left alone: it holds something else than devproxy put there", s.anchorFile(a)),
+			fix:    fmt.Sprintf("look into that file and, unless it is yours, delete it as root and run %s", s.tool()),
+		}, nil
 	}
 	return finding{state: NotTrusted}, nil
 }
