@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -144,12 +145,23 @@ func (a *app) checkRootArgs(root *cobra.Command, args []string) error {
 			continue
 		}
 		err := usagef("unknown command %q", arg)
-		if near := root.SuggestionsFor(arg); len(near) > 0 {
+		near := root.SuggestionsFor(arg)
+		slices.SortStableFunc(near, func(a, b string) int { return commonPrefix(b, arg) - commonPrefix(a, arg) })
+		if len(near) > 0 {
 			return withHint(err, "did you mean %s %s? %s --help lists all commands", a.self, near[0], a.self)
 		}
 		return withHint(err, "%s --help lists the commands; a route is written HOST=TARGET, such as shop.localhost=5000", a.self)
 	}
 	return nil
+}
+
+// commonPrefix returns how many bytes two words begin with alike.
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // noArgs and maxArgs are cobra's checks with the exit code for wrong usage.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"devproxy/internal/config"
 	"devproxy/internal/issuer"
 )
 
@@ -76,17 +77,14 @@ func (a *app) caError(err error) error {
 	return withHint(err, "%s", hint)
 }
 
-// domains returns ca.domains of the configuration, for a CA that is made now.
-func (a *app) domains() ([]string, error) {
+// config loads the configuration for commands that take no routes: what it
+// routes need not be permitted yet.
+func (a *app) config() (*config.Config, error) {
 	src, err := a.newSource(nil)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := src.load()
-	if err != nil {
-		return nil, err
-	}
-	return cfg.Domains, nil
+	return src.load()
 }
 
 // fingerprint returns the SHA-256 of a certificate as openssl and browsers

@@ -86,7 +86,7 @@ func (a *app) stateDir() (string, error) {
 func (a *app) configSearch() (config.Search, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return config.Search{}, withHint(&usageError{err}, "change to a folder that exists, or give --config")
+		return config.Search{}, withHint(&usageError{err}, "change to a folder that exists and that you may enter, or give --config")
 	}
 	search := config.Search{Dir: dir, UID: os.Geteuid()} // -1 on Windows
 	if home, err := a.home(); err == nil {

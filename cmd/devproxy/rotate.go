@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +66,7 @@ func (a *app) caRotate(ctx context.Context, flags rotateFlags) error {
 			return a.stores(state, ca, flags)
 		},
 		servers:  serverPlaces(cfg),
+		file:     cfg.File,
 		patience: switchTime,
 	}
 	if flags.dryRun {
@@ -78,7 +81,7 @@ type rootStores interface {
 	Install(ctx context.Context, root *x509.Certificate, rootPath string) ([]trust.Status, error)
 	RemoveOthers(ctx context.Context, keep *x509.Certificate) ([]trust.Status, error)
 	RemoveOnly(ctx context.Context, root *x509.Certificate) ([]trust.Status, error)
-	PlanRemove(ctx context.Context) ([]trust.Step, error)
+	PlanRemove(ctx context.Context, known ...*x509.Certificate) ([]trust.Step, error)
 }
 
 // A rotation replaces the CA in this order: make the new one, have its root
@@ -94,6 +97,7 @@ type rotation struct {
 	open func(ca *issuer.CA, flags trustFlags) (rootStores, error)
 
 	servers  []netip.AddrPort // where a running devproxy may listen
+	file     string           // of the configuration
 	patience time.Duration    // how long it may take to change over
 }
 
@@ -107,12 +111,16 @@ func (r *rotation) run(ctx context.Context, domains []string) error {
 	}
 	defer p.Close()
 	holders, err := r.holders(ctx, p.Old())
+	if err == nil {
+		err = a.checkOwnMaking(p.CA(), r.state)
+	}
 	if err != nil {
 		if !p.Resumed() { // else it may be trusted already
 			r.discard(p)
 		}
 		return err
 	}
+	r.announceDomains(p)
 	var trusted []trust.Status
 	if holders.any {
 		if trusted, err = r.trustNew(ctx, p, holders.must); err != nil {
@@ -146,6 +154,18 @@ func (r *rotation) run(ctx context.Context, domains []string) error {
 		return errTrustIncomplete
 	}
 	return nil
+}
+
+// announceDomains says what the new root may sign for beyond the old, before
+// anything trusts it: the file that asks for that may be somebody else's.
+func (r *rotation) announceDomains(p *issuer.Pending) {
+	if p.Old() == nil {
+		return
+	}
+	old := p.Old().Constraints()
+	if more := old.Missing(p.CA().Constraints().DNS); len(more) > 0 {
+		r.app.ui.warn(fmt.Sprintf("the new root may also sign for %s and names below: %s asks for that", strings.Join(more, ", "), r.file))
+	}
 }
 
 // dryRun prints what is known before the new root exists.

@@ -122,7 +122,7 @@ func (f *fakeStores) RemoveOnly(ctx context.Context, root *x509.Certificate) ([]
 	return f.remove(func(sum string) bool { return sum == fingerprint(root) })
 }
 
-func (f *fakeStores) PlanRemove(context.Context) (steps []trust.Step, _ error) {
+func (f *fakeStores) PlanRemove(context.Context, ...*x509.Certificate) (steps []trust.Step, _ error) {
 	for _, n := range f.names {
 		if f.receipts && len(f.trusts[n]) > 0 {
 			steps = append(steps, trust.Step{Store: n, Location: "/" + n, File: "/" + n})

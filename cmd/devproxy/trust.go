@@ -2,15 +2,21 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"devproxy/internal/config"
+	"devproxy/internal/hostname"
 	"devproxy/internal/issuer"
 	"devproxy/internal/trust"
 )
@@ -75,14 +81,14 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 	if err != nil {
 		return err
 	}
-	domains, err := a.domains()
+	cfg, err := a.config()
 	if err != nil {
 		return err
 	}
 	if flags.dryRun {
-		return a.trustDryRun(ctx, state, domains, flags)
+		return a.trustDryRun(ctx, state, cfg.Domains, flags)
 	}
-	ca, created, err := issuer.LoadOrCreate(state, domains)
+	ca, created, err := issuer.LoadOrCreate(state, cfg.Domains)
 	if err != nil {
 		return a.caError(err)
 	}
@@ -90,12 +96,17 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 	if err != nil {
 		return err
 	}
-	if created {
-		a.printf("created a root that signs for %s; nothing else\n", constraintsText(ca.Constraints()))
+	if err := a.checkOwnMaking(ca, state); err != nil {
+		return err
 	}
+	made := "the root"
+	if created {
+		made = "created a root that"
+	}
+	a.printf("%s signs for %s; nothing else\n", made, constraintsText(ca.Constraints()))
 	found, err := stores.Install(ctx, ca.Root(), issuer.RootPath(state))
 	if err != nil {
-		return err
+		return a.storesError(err)
 	}
 	if len(found) == 0 {
 		where := "on this machine"
@@ -105,40 +116,33 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 		return withHint(fmt.Errorf("%w: there is no store %s that devproxy knows", errTrustIncomplete, where),
 			"point tools to the file that %s prints", a.command("ca path"))
 	}
-	a.storeTable(found, a.trustWord)
-	a.refreshBundles(state, ca.Root())
 	if ctx.Err() != nil {
+		a.storeTable(changed(found), a.trustWord)
 		return errInterrupted
 	}
+	a.storeTable(found, a.trustWord)
+	a.refreshBundles(state, ca.Root())
 	if !allTrusted(found) {
 		return errTrustIncomplete
 	}
+	a.namesHint(ctx, cfg)
 	return nil
 }
 
-// trustDryRun does not even make a CA.
-func (a *app) trustDryRun(ctx context.Context, state string, domains []string, flags trustFlags) error {
-	ca, err := issuer.Load(state)
-	if errors.Is(err, fs.ErrNotExist) {
-		a.printf("CA: write: %s\n", issuer.Path(state))
-		a.printf("CA: write: %s\n", issuer.RootPath(state))
-		a.printf("CA: it would sign for %s; nothing else\n", constraintsText(issuer.NewConstraints(domains)))
-		a.printf("the stores' steps carry the fingerprint of the root: %s makes one, then run this again\n", a.command("ca rotate"))
-		return nil
+// namesHint says what a client that trusts the root still fails on.
+func (a *app) namesHint(ctx context.Context, cfg *config.Config) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for _, r := range cfg.Routes {
+		if strings.HasPrefix(r.Host, "*.") {
+			continue
+		}
+		if _, err := net.DefaultResolver.LookupNetIP(ctx, "ip", r.Host); err != nil && ctx.Err() == nil {
+			a.ui.hint(fmt.Sprintf("Python, Node, Java and most others, unlike browsers and curl, do not find %s yet: %s",
+				hostname.Display(r.Host), a.command("hosts sync")))
+			return
+		}
 	}
-	if err != nil {
-		return a.caError(err)
-	}
-	stores, err := a.stores(state, ca, flags)
-	if err != nil {
-		return err
-	}
-	steps, err := stores.Plan(ctx, ca.Root(), issuer.RootPath(state))
-	if err != nil {
-		return err
-	}
-	a.printSteps(steps)
-	return nil
 }
 
 func (a *app) untrust(ctx context.Context, flags trustFlags) error {
@@ -150,21 +154,28 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 	if err != nil {
 		return err
 	}
+	var known []*x509.Certificate // the receipts may be lost
+	if ca, err := issuer.Load(state); err == nil {
+		known = append(known, ca.Root())
+	}
 	if flags.dryRun {
-		steps, err := stores.PlanRemove(ctx)
+		steps, err := stores.PlanRemove(ctx, known...)
 		if err != nil {
 			return err
 		}
 		a.printSteps(steps)
 		return nil
 	}
-	found, err := stores.Remove(ctx)
+	found, err := stores.Remove(ctx, known...)
 	if err != nil {
-		return err
+		return a.storesError(err)
 	}
 	if len(found) == 0 {
 		a.printf("nothing to take out: no store was given a root\n")
 		return nil
+	}
+	if ctx.Err() != nil {
+		found = changed(found)
 	}
 	a.storeTable(found, func(s trust.Status) cell {
 		switch {
@@ -200,6 +211,7 @@ func (a *app) stores(state string, ca *issuer.CA, flags trustFlags) (*trust.Mach
 		UserOnly: flags.userOnly,
 		Java:     flags.java != "",
 		Elevate:  a.elevate,
+		Waiting:  func() { a.ui.warn("another devproxy is at work on the trust stores: waiting for it") },
 	}
 	if ca != nil {
 		cfg.Handshake = proof(ca)
@@ -216,6 +228,18 @@ func (a *app) stores(state string, ca *issuer.CA, flags trustFlags) (*trust.Mach
 		cfg.Home, cfg.ConfigHome, cfg.DataHome = home, a.configHome(home), a.dataHome(home)
 	}
 	return trust.Open(cfg)
+}
+
+// storesError adds the way out to an error that kept every store from being
+// tried.
+func (a *app) storesError(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return withHint(err, "let yourself write there, or set DEVPROXY_HOME to another folder: what is changed has to be recorded")
+	}
+	return err
 }
 
 // storeTable prints what each store says, in word's words, then how to mend
@@ -261,6 +285,11 @@ func (a *app) trustStatus(ctx context.Context, state string, ca *issuer.CA) []tr
 		return []trust.Status{{Store: "any store", State: trust.Unknown, Detail: err.Error()}}
 	}
 	return stores.Status(ctx, ca.Root())
+}
+
+// changed returns the stores that a call changed before it was interrupted.
+func changed(found []trust.Status) []trust.Status {
+	return slices.DeleteFunc(slices.Clone(found), func(s trust.Status) bool { return !s.Changed })
 }
 
 func allTrusted(found []trust.Status) bool {

@@ -36,6 +36,15 @@ func readDomains(t table) []string {
 	return slices.Compact(domains)
 }
 
+// CheckDomain returns nil for a domain, in normal form, that ca.domains may
+// name, else an *Error that says why not.
+func CheckDomain(domain string) error {
+	if _, err := parseDomain(domain); err != nil {
+		return err
+	}
+	return nil
+}
+
 // parseDomain returns a domain in normal form. A root that may sign for a
 // public suffix could sign for the sites of strangers.
 func parseDomain(s string) (string, *Error) {

@@ -184,7 +184,10 @@ func TestPassword(t *testing.T) {
 	if removed, err := Delete(t.Context(), dir, fingerprint(root), nil); err != nil || !removed {
 		t.Errorf("Delete = %v, %v; want true", removed, err)
 	}
-	wantNothing(t, dir)
+	find(t, dir, root, false, false)
+	if unused, err := Unused(t.Context(), dir); err != nil || unused {
+		t.Errorf("Unused = %v, %v; somebody has set a password", unused, err)
+	}
 	mustCertutil(t, dir, "-A", "-n", "root", "-t", "C,,", "-f", file, "-a", "-i", pemFile(t, root))
 }
 

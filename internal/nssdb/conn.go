@@ -18,8 +18,9 @@ import (
 )
 
 // LockWait is how long a database that another process has locked is waited
-// for. NSS holds a lock for milliseconds.
-const LockWait = 4 * time.Second
+// for. NSS holds a lock for milliseconds, and a person waits for several
+// stores.
+const LockWait = 1500 * time.Millisecond
 
 // lockPause is the time between two tries.
 const lockPause = 25 * time.Millisecond

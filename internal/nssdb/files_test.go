@@ -66,7 +66,7 @@ func TestBadFiles(t *testing.T) {
 				check("Find", err)
 				_, err = Roots(t.Context(), dir)
 				check("Roots", err)
-				_, err = Empty(t.Context(), dir)
+				_, err = Unused(t.Context(), dir)
 				check("Empty", err)
 				_, err = Delete(t.Context(), dir, fingerprint(root), root)
 				check("Delete", err)

@@ -114,7 +114,7 @@ func TestModernRows(t *testing.T) {
 			if removed, err := Delete(t.Context(), dir, fingerprint(root), nil); err != nil || !removed {
 				t.Errorf("Delete = %v, %v; want true", removed, err)
 			}
-			if empty, err := Empty(t.Context(), dir); err != nil || !empty {
+			if empty, err := Unused(t.Context(), dir); err != nil || !empty {
 				t.Errorf("Empty = %v, %v; want true", empty, err)
 			}
 		})

@@ -11,9 +11,14 @@ package nssdb
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 )
 
 var (
@@ -111,23 +116,46 @@ func Roots(ctx context.Context, dir string) (roots []*x509.Certificate, err erro
 	return roots, err
 }
 
-// Empty reports whether the database in dir holds no object of anybody:
-// no certificate, no trust, no key. Errors are those of Find.
-func Empty(ctx context.Context, dir string) (empty bool, err error) {
+// Named returns the SHA-256 fingerprints of the certificates whose nicknames
+// begin with prefix. Errors are those of Find.
+func Named(ctx context.Context, dir, prefix string) (found map[string][32]byte, err error) {
 	err = read(ctx, dir, func(db *database) error {
-		empty = true
-		tables := []string{"main.nssPublic"}
-		if db.keys.state != keysMissing {
-			tables = append(tables, "keys.nssPrivate")
+		certificates, err := db.objects(ctx, classCertificate, certificateAttributes)
+		found = map[string][32]byte{}
+		for _, c := range certificates {
+			if name := string(c.attributes[attrLabel]); strings.HasPrefix(name, prefix) {
+				found[name] = sha256.Sum256(c.attributes[attrValue])
+			}
 		}
-		for _, table := range tables {
+		return err
+	})
+	return found, err
+}
+
+// Unused reports whether the database in dir is as Create, or certutil -N,
+// leaves it: no certificate, no trust, no key, no password and no module but
+// NSS's own. Errors are those of Find.
+func Unused(ctx context.Context, dir string) (unused bool, err error) {
+	err = read(ctx, dir, func(db *database) error {
+		unused = db.keys.state == keysOpen || db.keys.state == keysUnset
+		for _, table := range []string{"main.nssPublic", "keys.nssPrivate"} {
+			if !unused {
+				return nil
+			}
 			var any bool
 			if err := db.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+")").Scan(&any); err != nil {
 				return fmt.Errorf("look into %s: %w", table, err)
 			}
-			empty = empty && !any
+			unused = !any
 		}
 		return nil
 	})
-	return empty, err
+	if err != nil || !unused {
+		return false, err
+	}
+	modules, err := os.ReadFile(filepath.Join(dir, moduleFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return strings.Count(string(modules), "library=") == 1, err
 }

@@ -29,7 +29,7 @@ func TestAddFindDelete(t *testing.T) {
 				t.Errorf("nickname = %q, want mine", e.Nickname)
 			}
 			wantRoots(t, dir, other, root)
-			if empty, err := Empty(t.Context(), dir); err != nil || empty {
+			if empty, err := Unused(t.Context(), dir); err != nil || empty {
 				t.Errorf("Empty = %v, %v; want false", empty, err)
 			}
 
@@ -64,7 +64,7 @@ func TestAddFindDelete(t *testing.T) {
 // wantNothing fails unless the database has no object and no signature.
 func wantNothing(t *testing.T, dir string) {
 	t.Helper()
-	if empty, err := Empty(t.Context(), dir); err != nil || !empty {
+	if empty, err := Unused(t.Context(), dir); err != nil || !empty {
 		t.Errorf("Empty = %v, %v; want true", empty, err)
 	}
 	if n := change(t, dir, "DELETE FROM keys.metaData WHERE id <> 'password'"); n != 0 {
@@ -189,7 +189,7 @@ func TestRepair(t *testing.T) {
 			if removed, err := Delete(t.Context(), dir, fingerprint(root), nil); err != nil || !removed {
 				t.Errorf("Delete = %v, %v", removed, err)
 			}
-			if empty, err := Empty(t.Context(), dir); err != nil || !empty {
+			if empty, err := Unused(t.Context(), dir); err != nil || !empty {
 				t.Errorf("Empty = %v, %v; want true", empty, err)
 			}
 		})
@@ -216,7 +216,7 @@ func TestDeleteOrphan(t *testing.T) {
 func TestConcurrentAdd(t *testing.T) {
 	dir := newDatabase(t)
 	// More would be a test of how long the disk takes, against LockWait.
-	roots := make([]*x509.Certificate, 5)
+	roots := make([]*x509.Certificate, 4)
 	var wg sync.WaitGroup
 	for i := range roots {
 		roots[i] = newCA(t, "root", nil)

@@ -30,7 +30,7 @@ func TestReceiptsInAPipe(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, receiptsName), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (receipts{dir}).load(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := (receipts{dir: dir}).load(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }

@@ -4,11 +4,7 @@ package trust
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
 	"slices"
-
-	"devproxy/internal/nssdb"
 )
 
 // A seededStore is the database of a profile that devproxy makes, or has made,
@@ -27,22 +23,8 @@ func (m *Machine) seededStore(name string, seed profileSeed) *seededStore {
 	return &seededStore{
 		store: m.database(name, seed.dir),
 		seed:  seed,
-		empty: func(ctx context.Context, but []anchor) (bool, error) { return emptyDatabase(ctx, seed.dir, but) },
+		empty: func(ctx context.Context, but []anchor) (bool, error) { return unusedDatabase(ctx, seed.dir, but) },
 	}
-}
-
-func emptyDatabase(ctx context.Context, dir string, but []anchor) (bool, error) {
-	if !hasDatabase(dir) {
-		return true, nil
-	}
-	if len(but) == 0 {
-		return nssdb.Empty(ctx, dir)
-	}
-	roots, err := nssdb.Roots(ctx, dir)
-	return err == nil && !slices.ContainsFunc(roots, func(root *x509.Certificate) bool {
-		sum := fingerprint(sha256.Sum256(root.Raw))
-		return !slices.ContainsFunc(but, func(a anchor) bool { return a.sum == sum })
-	}), err
 }
 
 // reopenBrowser returns the database that a receipt speaks of.

@@ -26,6 +26,7 @@ func (m *Machine) Install(ctx context.Context, root *x509.Certificate, rootPath 
 		return nil, err
 	}
 	defer unlock()
+	m.refused = nil
 	if _, err := m.receipts.loadOrSetAside(); err != nil {
 		return nil, err
 	}

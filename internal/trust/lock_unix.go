@@ -12,8 +12,8 @@ import (
 
 // lockFile waits until no other process holds file. The lock ends with the
 // process, however that dies; the file stays. File systems without locks are
-// used without.
-func lockFile(ctx context.Context, file string) (unlock func(), err error) {
+// used without. It calls waiting, which may be nil, if it has to wait.
+func lockFile(ctx context.Context, file string, waiting func()) (unlock func(), err error) {
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -22,6 +22,10 @@ func lockFile(ctx context.Context, file string) (unlock func(), err error) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err != unix.EWOULDBLOCK && err != unix.EINTR {
 			return func() { f.Close() }, nil
+		}
+		if waiting != nil {
+			waiting()
+			waiting = nil
 		}
 		select {
 		case <-ctx.Done():

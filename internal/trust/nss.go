@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"devproxy/internal/elevate"
 	"devproxy/internal/nssdb"
 )
 
@@ -65,7 +67,7 @@ func (d *database) verify(ctx context.Context, a anchor) (finding, error) {
 	case err != nil:
 		return finding{}, d.explain(err, a)
 	case !held:
-		return finding{state: NotTrusted}, nil
+		return d.lacking(ctx, a), nil
 	case !e.Trusted && e.Unchecked:
 		return finding{detail: "it is held, but " + e.Detail}, nil
 	case !e.Trusted:
@@ -83,6 +85,16 @@ func (d *database) verify(ctx context.Context, a anchor) (finding, error) {
 		f.detail = fmt.Sprintf("as %q", e.Nickname)
 	}
 	return f, nil
+}
+
+// lacking is the finding for a database without the root: it says what keeps
+// install from putting it there.
+func (d *database) lacking(ctx context.Context, a anchor) finding {
+	f := finding{state: NotTrusted}
+	if p, ok := errors.AsType[*problem](d.writable(ctx, a)); ok {
+		f.detail, f.fix = p.detail, p.fix
+	}
+	return f
 }
 
 // makes returns the folders that install would make, the outermost first. Not
@@ -174,7 +186,35 @@ func (d *database) planRemove(ctx context.Context, as []anchor) []Step {
 			steps = append(steps, Step{Store: d.store, Location: d.dir, File: d.file()})
 		}
 	}
+	if spare, err := d.spare(ctx, as); err != nil || !spare {
+		return steps
+	}
+	step := func(c elevate.Command) { steps = append(steps, Step{Store: d.store, Location: d.dir, Command: c}) }
+	rm := elevate.Command{"rm"}
+	for _, name := range databaseFiles {
+		rm = append(rm, filepath.Join(d.dir, name))
+	}
+	step(rm)
+	for _, dir := range slices.Backward(d.made) {
+		step(elevate.Command{"rmdir", dir})
+	}
 	return steps
+}
+
+// strays returns the roots that have a name of ours, whether or not there is a
+// receipt: the database is its owner's alone.
+func (d *database) strays(ctx context.Context) []anchor {
+	named, err := nssdb.Named(ctx, d.dir, namePrefix)
+	if err != nil {
+		return nil // verify says why
+	}
+	var all []anchor
+	for name, sum := range named {
+		if anchorName(sum) == name {
+			all = append(all, anchor{sum: sum, name: name})
+		}
+	}
+	return all
 }
 
 // remove works directly, also where certutil is: that leaves trust rows of
@@ -201,7 +241,7 @@ func (d *database) remove(ctx context.Context, as []anchor) (removed bool, err e
 // dissolve takes away a database that devproxy made and nobody has used, and
 // the folders made for it.
 func (d *database) dissolve(ctx context.Context) (bool, error) {
-	spare, err := d.spare(ctx)
+	spare, err := d.spare(ctx, nil)
 	if err != nil || !spare {
 		return false, err
 	}
@@ -215,16 +255,36 @@ func (d *database) dissolve(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// spare reports whether dissolve has something to take away.
-func (d *database) spare(ctx context.Context) (bool, error) {
-	if d.made == nil || !hasDatabase(d.dir) || d.busy(d.file()) {
+// spare reports whether dissolve has something to take away, or has once but
+// were gone. What a link leads to is not what was made.
+func (d *database) spare(ctx context.Context, but []anchor) (bool, error) {
+	info, err := os.Lstat(d.dir)
+	if d.made == nil || err != nil || !info.IsDir() || !hasDatabase(d.dir) || d.busy(d.file()) {
 		return false, nil
 	}
-	empty, err := nssdb.Empty(ctx, d.dir)
+	unused, err := unusedDatabase(ctx, d.dir, but)
 	if err != nil {
 		return false, d.explain(err, anchor{})
 	}
-	return empty, nil
+	return unused, nil
+}
+
+// unusedDatabase reports whether nobody has used a database, if it is there,
+// once the roots of but were gone.
+func unusedDatabase(ctx context.Context, dir string, but []anchor) (bool, error) {
+	if !hasDatabase(dir) {
+		return true, nil
+	}
+	if len(but) == 0 {
+		return nssdb.Unused(ctx, dir)
+	}
+	named, err := nssdb.Named(ctx, dir, "")
+	for _, sum := range named {
+		if !slices.ContainsFunc(but, func(a anchor) bool { return a.sum == sum }) {
+			return false, nil
+		}
+	}
+	return err == nil, err
 }
 
 func (d *database) gone(ctx context.Context, a anchor) (finding, error) {
@@ -242,7 +302,7 @@ func (d *database) gone(ctx context.Context, a anchor) (finding, error) {
 		// It matters to a server that sends the root along (clients.md §6).
 		return finding{detail: "the certificate is gone, its trust is still there"}, nil
 	}
-	if spare, err := d.spare(ctx); err != nil || spare {
+	if spare, err := d.spare(ctx, nil); err != nil || spare {
 		return finding{detail: "the empty database that devproxy made is still there"}, err
 	}
 	return finding{state: NotTrusted}, nil

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,13 @@ var databaseStates = []databaseState{
 			t.Fatal(err)
 		}
 	}, false},
+}
+
+func addAs(t *testing.T, d *database, nickname string, root *x509.Certificate) {
+	t.Helper()
+	if err := nssdb.Add(t.Context(), d.dir, nickname, root); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func makeDatabase(t *testing.T, d *database) {
@@ -157,7 +165,23 @@ func TestNSSUsedMeanwhile(t *testing.T) {
 	}{
 		{"a root", func(t *testing.T, _ *Machine, d *database) {
 			other, _ := newRoot(t)
-			if err := nssdb.Add(t.Context(), d.dir, "mine", other); err != nil {
+			addAs(t, d, "mine", other)
+		}},
+		{"a module", func(t *testing.T, _ *Machine, d *database) {
+			f, err := os.OpenFile(filepath.Join(d.dir, "pkcs11.txt"), os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteString("library=/usr/lib/opensc-pkcs11.so\nname=card\n")
+				f.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a link", func(t *testing.T, _ *Machine, d *database) {
+			if err := os.Rename(d.dir, d.dir+".real"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(d.dir+".real", d.dir); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -47,11 +47,12 @@ func (m *Machine) Plan(ctx context.Context, root *x509.Certificate, rootPath str
 }
 
 // PlanRemove returns what Remove would do now. It changes nothing.
-func (m *Machine) PlanRemove(ctx context.Context) ([]Step, error) {
+func (m *Machine) PlanRemove(ctx context.Context, known ...*x509.Certificate) ([]Step, error) {
 	recorded, err := m.receipts.load()
 	if err != nil {
 		return nil, err
 	}
+	recorded = append(recorded, m.unrecorded(ctx, recorded, known)...)
 	var steps []Step
 	for _, g := range m.groups(recorded) {
 		if g.store == nil {

@@ -92,16 +92,19 @@ type damagedError struct{ err error }
 func (e *damagedError) Error() string { return e.err.Error() }
 
 // receipts is the file of all receipts.
-type receipts struct{ dir string }
+type receipts struct {
+	dir     string
+	waiting func() // called if lock waits; may be nil
+}
 
 func (r receipts) file() string { return filepath.Join(r.dir, receiptsName) }
 
 // lock keeps other devproxy processes out until unlock is called, and clears
 // away what a killed one left.
 func (r receipts) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = lockFile(ctx, filepath.Join(r.dir, lockName))
+	unlock, err = lockFile(ctx, filepath.Join(r.dir, lockName), r.waiting)
 	if err != nil {
-		return nil, fmt.Errorf("lock the receipts: %v", err)
+		return nil, fmt.Errorf("lock the receipts: %w", err)
 	}
 	atomicfile.Sweep(r.dir) // a left-over does no harm
 	return unlock, nil

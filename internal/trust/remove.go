@@ -6,49 +6,49 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"go.uber.org/zap"
 )
 
-// Remove takes out everything that the receipts name, whichever root it was.
-// A receipt is dropped once nothing of its root is left in the store. With no
-// receipts there is nothing to do and no Status.
-func (m *Machine) Remove(ctx context.Context) ([]Status, error) {
-	return m.remove(ctx, func(receipt) bool { return true })
+// Remove takes out everything that the receipts name, whichever root it was,
+// and what has no receipt any more: roots in stores of the person's own that
+// bear a name of ours, and those of known wherever a store is found. A receipt
+// is dropped once nothing of its root is left in the store. With nothing to do
+// there is no Status.
+func (m *Machine) Remove(ctx context.Context, known ...*x509.Certificate) ([]Status, error) {
+	return m.remove(ctx, known, func(receipt) bool { return true })
 }
 
 // RemoveOthers is Remove for every root but keep: those that keep supersedes.
 func (m *Machine) RemoveOthers(ctx context.Context, keep *x509.Certificate) ([]Status, error) {
 	sum := fingerprint(sha256.Sum256(keep.Raw))
-	return m.remove(ctx, func(r receipt) bool { return r.sum() != sum })
+	return m.remove(ctx, nil, func(r receipt) bool { return r.sum() != sum })
 }
 
 // RemoveOnly is Remove for one root.
 func (m *Machine) RemoveOnly(ctx context.Context, root *x509.Certificate) ([]Status, error) {
 	sum := fingerprint(sha256.Sum256(root.Raw))
-	return m.remove(ctx, func(r receipt) bool { return r.sum() == sum })
+	return m.remove(ctx, nil, func(r receipt) bool { return r.sum() == sum })
 }
 
-func (m *Machine) remove(ctx context.Context, which func(receipt) bool) ([]Status, error) {
-	if _, err := os.Stat(m.receipts.file()); err != nil && len(m.receipts.aside()) == 0 {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil
+func (m *Machine) remove(ctx context.Context, known []*x509.Certificate, which func(receipt) bool) ([]Status, error) {
+	unlock := func() {}
+	if isDir(m.cfg.State) { // else there are no receipts to take turns on
+		var err error
+		if unlock, err = m.receipts.lock(ctx); err != nil {
+			return nil, err
 		}
-		return nil, err
-	}
-	unlock, err := m.receipts.lock(ctx)
-	if err != nil {
-		return nil, err
 	}
 	defer unlock()
+	m.refused = nil
 	recorded, err := m.receipts.loadOrSetAside()
 	if err != nil {
 		return nil, err
 	}
-	var all []Status
+	recorded = append(recorded, m.unrecorded(ctx, recorded, known)...)
 	recorded = slices.DeleteFunc(recorded, func(r receipt) bool { return !which(r) })
+	var all []Status
 	for _, g := range m.groups(recorded) {
 		all = append(all, m.removeFrom(ctx, g))
 	}
@@ -61,6 +61,39 @@ func (m *Machine) remove(ctx context.Context, which func(receipt) bool) ([]Statu
 		})
 	}
 	return all, nil
+}
+
+// A strayer is a store of one person's alone: what has a name of ours there is
+// that person's.
+type strayer interface {
+	strays(ctx context.Context) []anchor
+}
+
+// unrecorded returns what receipts would say of roots that today's stores hold
+// and recorded does not name: the state folder was lost, say.
+func (m *Machine) unrecorded(ctx context.Context, recorded []receipt, known []*x509.Certificate) []receipt {
+	var lost []receipt
+	stores, _ := m.find(anchor{})
+	for _, s := range stores {
+		var as []anchor
+		if own, ok := s.(strayer); ok {
+			as = own.strays(ctx)
+		}
+		for _, root := range known {
+			sum := fingerprint(sha256.Sum256(root.Raw))
+			a := anchor{sum: sum, name: anchorName(sum)}
+			if found, err := s.verify(ctx, a); err == nil && found.ours {
+				as = append(as, a)
+			}
+		}
+		for _, a := range as {
+			r := receiptOf(s, a)
+			if !slices.ContainsFunc(recorded, r.same) && !slices.ContainsFunc(lost, r.same) {
+				lost = append(lost, r)
+			}
+		}
+	}
+	return lost
 }
 
 func (m *Machine) removeFrom(ctx context.Context, g group) Status {

@@ -69,6 +69,10 @@ type Config struct {
 	// does a nil Elevate.
 	Elevate func(ctx context.Context, why string, commands []elevate.Command) error
 
+	// Waiting is called once if another process works on the stores and is
+	// waited for. Nil: nobody is told.
+	Waiting func()
+
 	Logger *zap.Logger // nil logs nothing
 }
 
@@ -116,6 +120,8 @@ type Machine struct {
 	busy     func(file string) bool // whether a process has a file open
 	kinds    []kind
 	receipts receipts
+
+	refused error // by whoever was asked to become root; guarded by the lock of receipts
 }
 
 // Open returns the Machine for cfg. It reads and changes nothing.
@@ -137,7 +143,7 @@ func Open(cfg Config) (*Machine, error) {
 		log:      cfg.Logger.Named("trust"),
 		busy:     isOpen,
 		kinds:    systemKinds,
-		receipts: receipts{dir: cfg.State},
+		receipts: receipts{dir: cfg.State, waiting: cfg.Waiting},
 	}
 	m.run = logged(m.log, runCommand)
 	return m, nil
@@ -178,18 +184,22 @@ func (m *Machine) privileged(ctx context.Context, why string, commands []elevate
 	if m.cfg.UserOnly {
 		return &problem{
 			detail:   "left out: this store needs root",
-			fix:      "let an administrator run the commands",
+			fix:      "let an administrator run the commands as root",
 			commands: commands,
 		}
 	}
-	m.log.Debug("commands run as root", zap.Stringers("commands", commands))
-	err := m.cfg.Elevate(ctx, why, commands)
+	err := m.refused // who said no is not asked again for the next store
+	if err == nil {
+		m.log.Debug("commands run as root", zap.Stringers("commands", commands))
+		err = m.cfg.Elevate(ctx, why, commands)
+	}
 	if err == nil {
 		return nil
 	}
-	fix := "run the commands yourself to see more"
+	fix := "run the commands as root to see more"
 	if errors.Is(err, elevate.ErrUnavailable) {
-		fix = "let an administrator run the commands"
+		m.refused = err
+		fix = "let an administrator run the commands as root"
 	}
 	return &problem{detail: err.Error(), fix: fix, commands: commands}
 }
