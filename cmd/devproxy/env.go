@@ -76,7 +76,10 @@ func (a *app) envShell(name string, java bool) error {
 	if java {
 		words += " --java"
 	}
-	a.printf("# to set these, run: %s\n", shell.Evaluate(a.command(words)))
+	comment := shell.Comment("to set these, run: " + shell.Evaluate(a.command(words)))
+	if clientenv.IsOneLine(a.configFile) && comment != "" {
+		a.printf("%s\n", comment)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,10 +22,10 @@ func (a *app) elevate(ctx context.Context, why string, commands []elevate.Comman
 	}
 	switch {
 	case runner.NeedsSudo():
-		fmt.Fprintf(a.stderr, "devproxy: root is needed to %s; sudo will run:\n", why)
+		fmt.Fprintf(a.stderr, "devproxy: root is needed to %s; sudo will run:\n", printable(why))
 		a.ui.commands(commands)
 	case relayOf(ctx) != nil:
-		fmt.Fprintf(a.stderr, "devproxy: root is needed to %s; running as root:\n", why)
+		fmt.Fprintf(a.stderr, "devproxy: root is needed to %s; running as root:\n", printable(why))
 		a.ui.commands(commands)
 	}
 	return runner.Run(ctx, commands)
@@ -83,4 +84,21 @@ func (a *app) sudoCaller() (variable, value string) {
 func serves(root *cobra.Command, args []string) bool {
 	cmd, _, err := root.Find(args)
 	return err != nil || cmd == root || cmd.Name() == "serve" && cmd.Parent() == root
+}
+
+// needsRoot reports whether these arguments ask for a command of which a part
+// may need root. Under sudo only these are given a way to it.
+func needsRoot(root *cobra.Command, args []string) bool {
+	cmd, _, err := root.Find(args)
+	return err == nil && slices.Contains(rootCommands(), cmd.CommandPath())
+}
+
+func rootCommands() []string {
+	return []string{
+		"devproxy trust",
+		"devproxy untrust",
+		"devproxy ca rotate",
+		"devproxy hosts sync",
+		"devproxy hosts clean",
+	}
 }

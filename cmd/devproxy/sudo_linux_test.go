@@ -33,6 +33,16 @@ const (
 	extraID   = 54399
 )
 
+// The children that root's process starts are roles from the first moment on:
+// their program has no path, which TestMain wants.
+func init() {
+	switch role := os.Getenv(sudoRole); role {
+	case "", "inside", "parent":
+	default:
+		os.Exit(sudoChild(role))
+	}
+}
+
 // TestUnderSudo has root work for somebody else, as under sudo. It runs itself
 // again in a mount namespace with an /etc, /root and /home of its own, and
 // there as root's process and as the one that root's starts.
@@ -44,8 +54,6 @@ func TestUnderSudo(t *testing.T) {
 		insideUnderSudo(t)
 	case "parent":
 		os.Exit(sudoParent())
-	default:
-		os.Exit(sudoChild(role))
 	}
 }
 
@@ -108,7 +116,7 @@ func makeMachine(t *testing.T) {
 		_, err = f.WriteString(line)
 		must(errors.Join(err, f.Close()))
 	}
-	// TestMain reads the program by its path, which the tester must be let to.
+	// TestMain reads the program by its path.
 	must(os.WriteFile(testProgram, program, 0o755))
 	must(os.Mkdir("/home/tester", 0o700))
 	must(os.Chown("/home/tester", testerID, testerID))
@@ -120,6 +128,9 @@ func insideUnderSudo(t *testing.T) {
 	t.Run("exit codes", testSudoExitCodes)
 	t.Run("who", testSudoWho)
 	t.Run("identity", testSudoIdentity)
+	t.Run("closed from the start", testSudoClosedFromTheStart)
+	t.Run("no way to root", testSudoWithoutRelay)
+	t.Run("no programs in memory", testSudoNoMemory)
 	t.Run("closed working directory", testSudoClosedFolder)
 	t.Run("signals", testSudoSignals)
 	t.Run("root's process dies", testSudoParentDies)

@@ -153,8 +153,7 @@ func (p *person) environ(env, rootFolders []string) []string {
 	return append(own,
 		"HOME="+p.home,
 		"USER="+p.name,
-		"LOGNAME="+p.name,
-		relayVar+"="+strconv.Itoa(firstExtraFile))
+		"LOGNAME="+p.name)
 }
 
 // rootFolders are where nothing of another person's is.

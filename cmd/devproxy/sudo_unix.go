@@ -28,12 +28,17 @@ const (
 	// relayVar holds the file descriptor of the connection to root's process.
 	relayVar = "DEVPROXY_RELAY_FD"
 
-	firstExtraFile = 3 // see exec.Cmd.ExtraFiles
+	// Where the person's process finds what it inherits; see
+	// exec.Cmd.ExtraFiles.
+	firstExtraFile = 3
+	relayFile      = firstExtraFile
+	programFile    = firstExtraFile + 1
 )
 
-// asCaller runs args again as the person who called sudo, with this process as
-// their way to root, and returns the exit code. done is false if there is no
-// such person, or nothing that could be done for them.
+// asCaller runs args again as the person who called sudo, and returns the exit
+// code. Where a part of the command may need root, this process stays as their
+// way to it; else it becomes theirs. done is false if there is no such person,
+// or nothing that could be done for them.
 //
 // What a person has belongs to them that way, whatever code makes it: the
 // process that makes it is theirs.
@@ -42,11 +47,14 @@ func (a *app) asCaller(ctx context.Context, root *cobra.Command, args []string, 
 		return 0, false
 	}
 	p, err := a.caller(ctx)
-	if err == nil && p == nil {
+	switch {
+	case err != nil:
+	case p == nil:
 		return 0, false
-	}
-	if err == nil {
+	case elevate.Relays && needsRoot(root, args[1:]):
 		code, err = a.startAs(ctx, p, args, stdout, stderr)
+	default:
+		err = becomePerson(p, args)
 	}
 	if err != nil {
 		a.ui.report(err)
@@ -55,12 +63,35 @@ func (a *app) asCaller(ctx context.Context, root *cobra.Command, args []string, 
 	return code, true
 }
 
-// startAs runs args as p to the end.
-func (a *app) startAs(ctx context.Context, p *person, args []string, stdout, stderr io.Writer) (int, error) {
+// becomePerson replaces this process by one of p's that runs args and has no
+// way back. It returns only if that fails.
+func becomePerson(p *person, args []string) error {
 	self, err := ownPath()
 	if err != nil {
-		return 0, fmt.Errorf("start again as %s: %v", p.name, err)
+		return startError(p, err)
 	}
+	groups := make([]int, len(p.groups))
+	for i, g := range p.groups {
+		groups[i] = int(g)
+	}
+	env := p.environ(os.Environ(), rootFolders())
+	keepOpenFiles()
+	noOpenUmask()
+	// The user comes last, who may not change the groups.
+	if err = syscall.Setgroups(groups); err == nil {
+		err = syscall.Setgid(int(p.gid))
+	}
+	if err == nil {
+		err = syscall.Setuid(int(p.uid))
+	}
+	if err == nil {
+		err = syscall.Exec(self, args, env)
+	}
+	return startError(p, err)
+}
+
+// startAs runs args as p to the end, with this process as the way to root.
+func (a *app) startAs(ctx context.Context, p *person, args []string, stdout, stderr io.Writer) (int, error) {
 	conn, theirs, err := elevate.Pair()
 	if err != nil {
 		return 0, fmt.Errorf("start again as %s: %v", p.name, err)
@@ -68,15 +99,18 @@ func (a *app) startAs(ctx context.Context, p *person, args []string, stdout, std
 	defer theirs.Close()
 	server := elevate.NewServer(conn, elevate.New(elevate.Config{Root: true}))
 	defer server.Close()
-
-	cmd := exec.Command(self, args[1:]...)
-	cmd.Args[0] = args[0] // hints say how this was started
-	cmd.Env = p.environ(os.Environ(), rootFolders())
+	cmd, err := closedCommand(theirs)
+	if err != nil {
+		return 0, withHint(fmt.Errorf("start again as %s, out of reach of %s's other processes: %v", p.name, p.name, err),
+			"start devproxy as yourself: it uses sudo by itself for the single steps that need it, and says so first")
+	}
+	defer closeAll(cmd.ExtraFiles)
+	cmd.Args = args // hints say how this was started
+	cmd.Env = append(p.environ(os.Environ(), rootFolders()), relayVar+"="+strconv.Itoa(relayFile))
 	if stdin, ok := a.stdin.(*os.File); ok {
 		cmd.Stdin = stdin
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: p.uid, Gid: p.gid, Groups: p.groups},
 	}
@@ -93,7 +127,7 @@ func (a *app) startAs(ctx context.Context, p *person, args []string, stdout, std
 	if err := cmd.Start(); err != nil {
 		return 0, startError(p, err)
 	}
-	theirs.Close() // or their end would never be seen
+	closeAll(cmd.ExtraFiles) // or the end of their side would never be seen
 
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -107,6 +141,33 @@ func (a *app) startAs(ctx context.Context, p *person, args []string, stdout, std
 	server.Close()
 	wg.Wait()
 	return status(cmd.ProcessState, err)
+}
+
+// closedCommand returns this program as a command that is closed to other
+// processes of its user and inherits relay.
+func closedCommand(relay *os.File) (*exec.Cmd, error) {
+	program, err := elevate.Program()
+	if err != nil {
+		return nil, err
+	}
+	if program == nil {
+		self, err := ownPath()
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(self)
+		cmd.ExtraFiles = []*os.File{relay}
+		return cmd, nil
+	}
+	cmd := exec.Command("/proc/self/fd/" + strconv.Itoa(programFile))
+	cmd.ExtraFiles = []*os.File{relay, program}
+	return cmd, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // passSignals waits for process to end. The first signal goes to it as a
@@ -204,6 +265,7 @@ func (a *app) joinRoot(ctx context.Context) (context.Context, func()) {
 	if err != nil || fd < firstExtraFile || slices.Contains([]int{0, -1}, os.Geteuid()) {
 		return ctx, func() {}
 	}
+	unix.CloseOnExec(programFile)
 	client, err := elevate.Adopt(fd)
 	if err != nil {
 		return ctx, func() {}

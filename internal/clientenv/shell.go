@@ -3,7 +3,9 @@ package clientenv
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A Shell is a syntax in which variables can be set.
@@ -50,6 +52,22 @@ func (s Shell) Evaluate(command string) string {
 		return command + " | Out-String | Invoke-Expression"
 	}
 	return fmt.Sprintf(`eval "$(%s)"`, command)
+}
+
+// Comment returns the line that says text and does nothing. It is empty for a
+// text that is not one line for certain: what follows a line's end would be
+// run.
+func (s Shell) Comment(text string) string {
+	if !IsOneLine(text) {
+		return ""
+	}
+	return "# " + text // in all of them
+}
+
+// IsOneLine reports whether text is one line, and seen in full, whatever reads
+// it: it holds nothing but printable characters.
+func IsOneLine(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // In single quotes everything stands for itself, up to the next quote.

@@ -47,7 +47,9 @@ func TestRealShells(t *testing.T) {
 				if sh.shell == PowerShell && (value == "" || !utf8.ValidString(value)) {
 					continue // it has no such values
 				}
-				exported := sh.shell.Export(Variable{"X", value}) + "\n# to set these, it's: " + sh.shell.Evaluate("devproxy env")
+				exported := sh.shell.Export(Variable{"X", value}) + "\n" +
+					sh.shell.Comment("to set these, it's: "+sh.shell.Evaluate("devproxy env")) + "\n" +
+					sh.shell.Comment(value)
 				script := sh.load + "\nsh -c 'printf %s \"$X\" | od -An -v -tx1'"
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				args := append(append([]string{}, sh.args...), script)
@@ -195,6 +197,53 @@ func readPowerShell(text string) (string, bool) {
 		text = text[i+1:]
 	}
 	return string(utf16.Decode(units)), true
+}
+
+// What a comment holds must not be run, whatever the shell takes for the end
+// of a line.
+func TestCommentsDoNothing(t *testing.T) {
+	for _, sh := range shells {
+		t.Run(strings.Join(append([]string{sh.program}, sh.args...), " "), func(t *testing.T) {
+			path, err := exec.LookPath(sh.program)
+			if err != nil && sh.shell == PowerShell {
+				t.Skip("Debian has no PowerShell; TestComment looks at its comments")
+			}
+			if err != nil {
+				path = requireTool(t, sh.program)
+			}
+			for _, end := range []string{"\n", "\r", "\r\n", "\v", "\f", "\x1c", "\u0085", "\u2028", "\u2029", "\\\n", "#>", "*/", "'", `"`, ")", "\x00"} {
+				text := sh.shell.Export(Variable{"X", "kept"}) + "\n" + sh.shell.Comment("/home/a"+end+"X=run; set -gx X run #/devproxy.toml") + "\n"
+				args := append(append([]string{}, sh.args...), sh.load+"\nsh -c 'printf %s \"$X\"'")
+				if sh.program != "fish" && sh.shell != PowerShell {
+					args = append(args, "name") // $0
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				cmd := exec.CommandContext(ctx, path, append(args, text)...)
+				cmd.Dir = t.TempDir()
+				cmd.Env = append(cmd.Environ(), "HOME="+cmd.Dir, "EXPORTED="+text, "TERM=dumb")
+				out, err := cmd.CombinedOutput()
+				cancel()
+				if string(out) != "kept" || err != nil {
+					t.Errorf("%q: X is %q, %v; want kept", end, out, err)
+				}
+			}
+		})
+	}
+}
+
+func TestComment(t *testing.T) {
+	for _, shell := range []Shell{POSIX, Fish, PowerShell} {
+		for text, want := range map[string]string{
+			"run: devproxy env": "# run: devproxy env",
+			"J\u00f6rg's \u201c\U0001f512\u201d $(x) `x` \\": "# J\u00f6rg's \u201c\U0001f512\u201d $(x) `x` \\",
+			"a\nb": "", "a\n": "", "a\rb": "", "a\tb": "", "a\x00b": "", "a\x1b[2Jb": "", "a\x7f": "",
+			"a\u0085b": "", "a\u2028b": "", "a\u202eb": "", "a\u00a0b": "", "a\xffb": "",
+		} {
+			if got := shell.Comment(text); got != want {
+				t.Errorf("%s: Comment(%q) = %q, want %q", shell, text, got, want)
+			}
+		}
+	}
 }
 
 func TestParseShell(t *testing.T) {

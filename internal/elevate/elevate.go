@@ -31,8 +31,9 @@ const Timeout = 10 * time.Second
 // A Command is a program, by absolute path, and its arguments.
 type Command []string
 
-// String returns the command as it can be pasted into a POSIX shell. Of one
-// that Fed made it is the plain command on the file, without the check.
+// String returns the command as it can be shown on a terminal and pasted into
+// a POSIX shell. Of one that Fed made it is the plain command on the file,
+// without the check.
 func (c Command) String() string {
 	c = c.plain()
 	words := make([]string, len(c))
@@ -40,17 +41,6 @@ func (c Command) String() string {
 		words[i] = quote(w)
 	}
 	return strings.Join(words, " ")
-}
-
-func quote(word string) string {
-	unsafe := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
-			!strings.ContainsRune("-_./=:@%+,", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, unsafe) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // check finds what would make a command mean something else as root.

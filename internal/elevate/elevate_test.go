@@ -16,7 +16,12 @@ var quoteTests = []struct {
 	{Command{"/bin/cp", "--", "/home/o'neil/my file", "/etc/hosts"}, `/bin/cp -- '/home/o'\''neil/my file' /etc/hosts`},
 	{Command{"/bin/echo", ""}, "/bin/echo ''"},
 	{Command{"/bin/echo", "$HOME", "`id`", "a;b", "*", "~", "#", "\\"}, "/bin/echo '$HOME' '`id`' 'a;b' '*' '~' '#' '\\'"},
-	{Command{"/bin/echo", "bücher", "a\nb", "\xff", "!!"}, "/bin/echo 'bücher' 'a\nb' '\xff' '!!'"},
+	{Command{"/bin/echo", "bücher", "日本 語", "!!", "\ufffd"}, "/bin/echo 'bücher' '日本 語' '!!' '\ufffd'"},
+	{Command{"/bin/echo", "a\nb", "\xff", "\x1b[2J"}, `/bin/echo "$(printf 'a\012b')" "$(printf '\377')" "$(printf '\033[2J')"`},
+	{Command{"/bin/echo", "\n", "a\n\n"}, "/bin/echo '\n' \"$(printf 'a')\"'\n\n'"},
+	{Command{"/bin/echo", "-n\t100% it's\\ !a"}, `/bin/echo "$(printf '\055n\011100\045 it\047s\134 \041a')"`},
+	{Command{"/bin/echo", "C1 \u009b, order \u202e, bü"}, `/bin/echo "$(printf 'C1 \302\233, order \342\200\256, bü')"`},
+	{Command{"/bin/echo", "\r\"$x`y`\x7f"}, "/bin/echo \"$(printf '\\015\"$x`y`\\177')\""},
 }
 
 func TestCommandString(t *testing.T) {

@@ -1,6 +1,18 @@
 package elevate
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Relays says that a process can be kept closed to the others of its user, and
+// so be given a way to root.
+const Relays = true
+
+// Program returns nil: macOS has no such way. Taking what another process has
+// open needs a debugger's rights there, and Adopt keeps debuggers out.
+func Program() (*os.File, error) { return nil, nil }
 
 // peerUID returns the user of the process that made the socket at the other
 // end of fd.

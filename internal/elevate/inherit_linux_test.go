@@ -1,6 +1,10 @@
 package elevate
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -52,6 +56,9 @@ func TestAdoptRefuses(t *testing.T) {
 	if err := unix.Access(path, unix.F_OK); err != nil {
 		t.Error(err)
 	}
+	if flags, err := unix.FcntlInt(uintptr(packets[0]), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("afterwards: flags %#x, %v; want it open, and closed on exec", flags, err)
+	}
 }
 
 // A connection that the person themself has made leads nowhere.
@@ -70,12 +77,58 @@ func TestAdoptRefusesOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	defer file.Close()
-	client, err := Adopt(int(file.Fd()))
+	fd, err := unix.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	client, err := Adopt(fd)
 	if err == nil {
 		client.Close()
 	}
+	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read from the other end: %v, want EOF: the descriptor is still open", err)
+	}
 	if got := errText(err); !strings.Contains(got, "its other end is user ") {
 		t.Errorf("Adopt = %q, want that it is not root's", got)
+	}
+}
+
+func TestProgram(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	program, err := Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(program.Fd()), &st); err != nil || st.Uid != 0 || st.Mode&0o7777 != 0o711 {
+		t.Errorf("owner %d, mode %#o, %v; want root's, 0711", st.Uid, st.Mode, err)
+	}
+	if _, err := program.Read(make([]byte, 1)); !errors.Is(err, unix.EBADF) {
+		t.Errorf("read: %v, want EBADF", err)
+	}
+	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", program.Fd()), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.Write([]byte("x")); !errors.Is(err, unix.EPERM) {
+		t.Errorf("write: %v, want EPERM even for root", err)
+	}
+	if err := again.Truncate(0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("truncate: %v, want EPERM even for root", err)
+	}
+	own, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(again); err != nil || !bytes.Equal(got, own) {
+		t.Errorf("holds %d bytes, %v; want this program's %d", len(got), err, len(own))
 	}
 }

@@ -37,17 +37,23 @@ func Pair() (net.Conn, *os.File, error) {
 }
 
 // Adopt returns a Client for the file descriptor fd, which this process has
-// inherited and which nothing that it starts will inherit. It fails, and
-// leaves fd alone, unless that is a connection with a process of root's.
+// inherited. It fails unless that is a connection with a process of root's.
+// Nothing that this process starts will inherit fd, whatever it is; a socket
+// that is not taken is closed.
 //
-// What can read this process's memory could ask in its name, so it becomes
-// closed to other processes of its user.
+// What can read this process's memory could ask in its name, so it stays
+// closed to other processes of its user, as Program has made it.
 func Adopt(fd int) (*Client, error) {
-	if err := checkPeer(fd); err != nil {
-		return nil, fmt.Errorf("file descriptor %d is no connection to root: %w", fd, err)
-	}
 	unix.CloseOnExec(fd)
+	if err := checkSocket(fd); err != nil {
+		return nil, noRelay(fd, err)
+	}
+	if err := checkPeer(fd); err != nil {
+		unix.Close(fd)
+		return nil, noRelay(fd, err)
+	}
 	if err := shield(); err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("close the process to others: %v", err)
 	}
 	conn, err := fileConn(fd)
@@ -57,7 +63,13 @@ func Adopt(fd int) (*Client, error) {
 	return NewClient(conn), nil
 }
 
-func checkPeer(fd int) error {
+func noRelay(fd int, err error) error {
+	return fmt.Errorf("file descriptor %d is no connection to root: %w", fd, err)
+}
+
+// checkSocket comes first because fd may be anything, such as what the
+// language's runtime has opened and needs.
+func checkSocket(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
 		return err
@@ -69,6 +81,10 @@ func checkPeer(fd int) error {
 	if _, ok := addr.(*unix.SockaddrUnix); !ok || kind != unix.SOCK_STREAM {
 		return errors.New("it is another kind of socket")
 	}
+	return nil
+}
+
+func checkPeer(fd int) error {
 	switch uid, err := peerUID(fd); {
 	case err != nil:
 		return err

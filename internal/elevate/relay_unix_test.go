@@ -185,6 +185,39 @@ func TestRelayServerHangs(t *testing.T) {
 	})
 }
 
+// A Client that is stopped does not keep the way to root open; one that
+// asks now and then is not idle.
+func TestRelayIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer here.Close()
+		server := NewServer(there, New(Config{})) // runs nothing
+		begin := time.Now()
+		word := make(chan error, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() { word <- server.Serve(t.Context()) })
+		in := lines(here)
+		for range 3 {
+			time.Sleep(idleLimit - time.Second)
+			say(t, here, request{Commands: encode([]Command{shell(":")})})
+			if !in.Scan() {
+				t.Fatalf("after %v: no answer", time.Since(begin))
+			}
+		}
+		say(t, here, request{Cancel: true}) // asks for nothing
+		if in.Scan() {
+			t.Errorf("answer %s, want the end", in.Text())
+		}
+		if got, want := errText(<-word), "nothing was asked for within 2m0s"; got != want {
+			t.Errorf("Serve = %q, want %q", got, want)
+		}
+		if got, want := time.Since(begin), 3*(idleLimit-time.Second)+idleLimit; got != want {
+			t.Errorf("ended after %v, want %v", got, want)
+		}
+		wg.Wait()
+	})
+}
+
 func TestRelayInterrupt(t *testing.T) {
 	r, client, server := throughRelay(t, Config{Root: true})
 	for range 2 {

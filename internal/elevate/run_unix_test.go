@@ -350,19 +350,86 @@ func TestLeftOverChildHoldsPipe(t *testing.T) {
 	}
 }
 
-// Whatever the words, the shell takes them as they are.
+// hostileWords are arguments that a shell, a terminal or printf might take for
+// something else.
+var hostileWords = []string{
+	"a\nb", "\n", "a\n", "\n\na\n\n", "\r", "a\r\nb", "a\tb", "\t", "\x1b[2J\x1b]0;x\a", "\x7f", "\x01\x03\x04\x15\x16\x17\x1a",
+	"-\n-", "--\x01", "-v x\x01", "%s\x01%d%%", `\n\x41\101\c` + "\x01", "it's\n\"$HOME\"`id`$(id)", "!!\x01!a !", "^a^b\x01", "\xff\xfe\n",
+	"bücher\n日本", "\u009b31m", "\u202egnp.exe", "\u2028", " \n ", "/home/a\nrm -rf x #/b", "\x01)\"; echo no; \"$(",
+}
+
+func hostileCommands() []Command {
+	list := []Command{append(Command{"/bin/echo"}, hostileWords...)}
+	for _, w := range hostileWords {
+		list = append(list, Command{"/bin/a\x1bb", w})
+	}
+	for _, tt := range quoteTests {
+		list = append(list, tt.words)
+	}
+	return list
+}
+
+// Each command is pasted into shells as they are at a prompt, where words also
+// recall the history.
+func TestPaste(t *testing.T) {
+	for _, sh := range [][]string{{"/bin/sh", "-i"}, {"bash", "--norc", "--noprofile", "-i"}, {"bash", "--posix", "--norc", "-i"}} {
+		path, err := exec.LookPath(sh[0])
+		if err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Logf("skipping %s: %v", sh[0], err)
+			continue
+		}
+		dir := t.TempDir()
+		var lines, want strings.Builder
+		lines.WriteString("echo remembered\n")
+		for _, c := range hostileCommands() {
+			lines.WriteString(`printf '%s\0' ` + c.String() + " >>got\n")
+			for _, word := range c {
+				want.WriteString(word + "\x00")
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), path, sh[1:]...)
+		cmd.Dir = dir
+		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=dumb", "LC_ALL=C.UTF-8"}
+		cmd.Stdin = strings.NewReader(lines.String() + "exit\n")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal of the tests is not theirs
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", sh, err, out)
+		}
+		if got := read(t, filepath.Join(dir, "got")); got != want.String() {
+			t.Errorf("%v: got\n%q, want\n%q", sh, got, want.String())
+		}
+	}
+}
+
+// Whatever the words, shells take them as they are, and none of them steers
+// the terminal that shows them.
 func FuzzQuote(f *testing.F) {
 	for _, tt := range quoteTests {
 		f.Add(tt.words[0], tt.words[len(tt.words)-1])
+	}
+	for _, w := range hostileWords {
+		f.Add(w, "/bin/echo")
+	}
+	shells := []string{"/bin/sh"}
+	if path, err := exec.LookPath("bash"); err == nil {
+		shells = append(shells, path)
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if strings.Contains(a+b, "\x00") {
 			t.Skip("no argument of a command can hold a NUL")
 		}
 		line := Command{a, b}.String()
-		out, err := exec.Command("/bin/sh", "-c", `printf '%s\0' `+line).Output()
-		if got, want := string(out), a+"\x00"+b+"\x00"; err != nil || got != want {
-			t.Errorf("shell reads %s as %q, %v; want %q", line, got, err, want)
+		if !isPrintable(strings.ReplaceAll(line, "\n", "")) {
+			t.Errorf("%q shows as %q", []string{a, b}, line)
+		}
+		for _, shell := range shells {
+			out, err := exec.Command(shell, "-c", `printf '%s\0' `+line).Output()
+			if got, want := string(out), a+"\x00"+b+"\x00"; err != nil || got != want {
+				t.Errorf("%s reads %s as %q, %v; want %q", shell, line, got, err, want)
+			}
 		}
 	})
 }

@@ -8,9 +8,20 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
-// A Server runs, as root, what a Client asks for.
+// idleLimit is how long a Server waits for a request. What a Client does
+// between two of them takes seconds; one that has been stopped for longer must
+// not keep the way to root open.
+const idleLimit = 2 * time.Minute
+
+var errIdle = fmt.Errorf("nothing was asked for within %v", idleLimit)
+
+// A Server runs, as root, what a Client asks for: any command. A list of
+// allowed programs would protect nothing, since install, cp and sh with
+// arguments of one's own are as good as root; what protects is that nobody but
+// the Client's process can reach the Server (see Pair and Program).
 type Server struct {
 	conn   net.Conn
 	runner *Runner
@@ -33,19 +44,25 @@ type job struct {
 
 // Serve answers until the Client is gone, ctx is done or Close is called, each
 // of which also ends the command that runs. It returns an error if the Client
-// said what no Client says, and in any case leaves the connection closed.
+// said what no Client says, or nothing for two minutes, and in any case leaves
+// the connection closed.
 func (s *Server) Serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer context.AfterFunc(ctx, func() { s.conn.Close() })()
+	idle := time.AfterFunc(idleLimit, func() { cancel(errIdle) })
 
 	jobs := make(chan job, 1)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.work(jobs) })
+	wg.Go(func() { s.work(jobs, idle) })
 	err := s.read(ctx, jobs)
-	cancel()
+	if err == nil && context.Cause(ctx) == errIdle {
+		err = errIdle
+	}
+	cancel(nil)
 	s.conn.Close()
 	close(jobs)
 	wg.Wait()
+	idle.Stop()
 	return err
 }
 
@@ -81,9 +98,11 @@ func (s *Server) read(ctx context.Context, jobs chan<- job) error {
 	return nil // gone, with or without a farewell
 }
 
-func (s *Server) work(jobs <-chan job) {
+func (s *Server) work(jobs <-chan job, idle *time.Timer) {
 	for j := range jobs {
+		idle.Stop()
 		err := s.runner.Run(j.ctx, j.commands)
+		idle.Reset(idleLimit)
 		j.cancel()
 		if s.out.write(answer(err)) != nil {
 			s.conn.Close() // nobody listens; reading ends as well
