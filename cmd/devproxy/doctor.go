@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +31,8 @@ shell, the backends, and what each client on this machine makes of it. With a
 HOST or URL only at that route. For a URL that is not devproxy's, say why its
 certificate is refused.
 
-It changes nothing and needs no server running.
+It changes nothing and needs no server running. Each app on this machine is
+asked for one page; one on another machine only if its HOST is named here.
 
 Exit code 0 if nothing is red, 1 if something is, 2 for wrong usage or
 configuration.`,
@@ -69,6 +69,7 @@ type examination struct {
 	app         *app
 	resolver    doctor.Resolver
 	goFinds     func(ctx context.Context, host string) bool
+	here        func(host string) bool // a backend's host is this machine
 	holder      func(netip.AddrPort) (portholder.Holder, error)
 	stores      storesFunc
 	python      func(ctx context.Context, program string) (doctor.Python, error)
@@ -97,6 +98,7 @@ func (a *app) newExamination() *examination {
 			addrs, err := pure.LookupNetIP(ctx, "ip", host)
 			return err == nil && len(addrs) > 0
 		},
+		here:   onThisMachine,
 		holder: portholder.Find,
 		stores: a.trustStatus,
 		python: func(ctx context.Context, program string) (doctor.Python, error) {
@@ -141,11 +143,9 @@ func (a *app) doctor(ctx context.Context, e *examination, args []string, asJSON 
 	for _, c := range r.Clients {
 		r.OK = r.OK && c.State != doctor.Fail
 	}
+	r.bound()
 	if asJSON {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(r); err != nil {
+		if err := writeJSON(a.stdout, r); err != nil {
 			return err
 		}
 	} else if err == nil {

@@ -67,7 +67,7 @@ func (e *examination) examine(ctx context.Context, t *target) error {
 		names[i] = h.name
 	}
 	e.report.Checks = append(e.report.Checks, e.machine().Environment(ctx, names)...)
-	e.checkBackends(ctx, routes)
+	e.checkBackends(ctx, routes, t != nil)
 	e.report.Clients = e.machine().Clients(ctx, e.seen.routes)
 	return nil
 }

@@ -26,11 +26,14 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 	}
 	chain := shown.Chain
 	e.add("connection", t.address(), doctor.Verdict{State: doctor.OK, Detail: fmt.Sprintf("%s, %s sent", shown.Version, count(len(chain), "certificate"))})
-	for i, c := range chain {
+	for i, c := range chain[:min(len(chain), maxCertificatesShown)] {
 		e.add("connection", fmt.Sprintf("certificate %d", i), doctor.Verdict{
 			State:  doctor.OK,
-			Detail: fmt.Sprintf("%s, by %s, until %s", subjectOf(c), c.Issuer, c.NotAfter.Format(time.DateOnly)),
+			Detail: fmt.Sprintf("%s, by %s, until %s", cut(subjectOf(c), foreignRunes), cut(c.Issuer.String(), foreignRunes), c.NotAfter.Format(time.DateOnly)),
 		})
+	}
+	if more := len(chain) - maxCertificatesShown; more > 0 {
+		e.add("connection", "more", doctor.Verdict{State: doctor.OK, Detail: fmt.Sprintf("and %d more", more)})
 	}
 	from, roots, err := e.systemRoots()
 	if err != nil {
@@ -41,12 +44,12 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 		e.explainOwn(t, chain, roots, from)
 		return nil
 	}
+	found := explain.Explain(ctx, chain, t.host, roots, time.Now())
 	state := doctor.Fail
-	if verifies(chain, t.host, roots) {
+	if found.Verified {
 		state = doctor.Warn // some clients are stricter
 	}
-	causes := explain.Explain(chain, t.host, roots, time.Now())
-	for _, c := range causes {
+	for _, c := range found.Causes {
 		names := map[string]string{}
 		for client, name := range map[string]string{"OpenSSL": c.OpenSSL, "Python": c.Python, "Chromium": c.Chromium, "Firefox": c.Firefox} {
 			if name != "" {
@@ -56,8 +59,11 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 		e.add("verify", string(c.Kind), doctor.Verdict{State: state, Detail: c.Problem, Fix: c.Fix})
 		e.report.Checks[len(e.report.Checks)-1].Names = names
 	}
-	if len(causes) == 0 {
+	if len(found.Causes) == 0 {
 		e.add("verify", t.text, doctor.Verdict{State: doctor.OK, Detail: "verifies against " + from})
+	}
+	for _, note := range found.Notes {
+		e.add("verify", "note", doctor.Verdict{State: doctor.OK, Detail: note})
 	}
 	return nil
 }
@@ -89,7 +95,10 @@ func verifies(chain []*x509.Certificate, host string, roots *x509.CertPool) bool
 // connectionVerdict says why there was no certificate to look at.
 func (e *examination) connectionVerdict(t *target, err error, routed bool) doctor.Verdict {
 	v := doctor.Verdict{State: doctor.Fail, Detail: err.Error()}
+	_, oversize := errors.AsType[*explain.OversizeError](err)
 	switch {
+	case oversize:
+		v.Fix = "have the server send its own certificate and the intermediates only"
 	case routed:
 		v.Fix = "devproxy serves this host on another port: leave the port out"
 	case hostname.Within(t.host, "localhost"):

@@ -78,6 +78,7 @@ func newPatient(t *testing.T) *patient {
 			return nil, &net.DNSError{Name: host, IsNotFound: true}
 		}},
 		goFinds: func(_ context.Context, host string) bool { return p.names[host] != nil },
+		here:    onThisMachine,
 		holder: func(addr netip.AddrPort) (portholder.Holder, error) {
 			if h, ok := p.holds[addr]; ok {
 				return h, nil

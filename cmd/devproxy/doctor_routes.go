@@ -188,8 +188,10 @@ func joinAddrs(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// checkBackends dials each backend and asks each app for a page.
-func (e *examination) checkBackends(ctx context.Context, routes []config.Route) {
+// checkBackends dials each backend and asks each app for a page; one on another
+// machine only if its host was asked for by name, since the file may be a
+// stranger's.
+func (e *examination) checkBackends(ctx context.Context, routes []config.Route, byName bool) {
 	type result struct{ dial, scheme doctor.Verdict }
 	found := make([]result, len(routes))
 	port := e.port()
@@ -209,6 +211,14 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route) 
 			return
 		}
 		host := strings.Replace(r.Host, "*", "any", 1)
+		if !byName && !e.here(backend.URL.Hostname()) {
+			found[i].scheme = doctor.Verdict{
+				State:  doctor.Unknown,
+				Detail: "not asked: not on this machine; name the host to ask",
+				Fix:    e.app.command("doctor " + host),
+			}
+			return
+		}
 		if port != httpsPort {
 			host = net.JoinHostPort(host, strconv.Itoa(int(port)))
 		}
@@ -223,4 +233,13 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route) 
 			e.add("scheme", r.Key(), found[i].scheme)
 		}
 	}
+}
+
+// onThisMachine reports whether a backend's host is this machine without
+// asking a name server.
+func onThisMachine(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return isLocal(addr.Unmap())
+	}
+	return strings.EqualFold(host, "localhost")
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
 )
 
 const (
@@ -37,7 +36,7 @@ func (q *logQueue) writeTo(w io.Writer) {
 	defer close(q.done)
 	for line := range q.lines {
 		// There is nobody left to tell that the log cannot be written.
-		io.WriteString(w, printable(line))
+		io.WriteString(w, legible(line))
 		if n := q.dropped.Swap(0); n > 0 {
 			fmt.Fprintf(w, "devproxy: warning: %d log lines dropped, as nobody read them\n", n)
 		}
@@ -71,13 +70,14 @@ func (q *logQueue) close() {
 	}
 }
 
-// printable replaces what a terminal could take for a command. Encoders escape
-// the C0 controls in what clients send, but not those of C1.
-func printable(text string) string {
+// legible is printable for lines of the log, whose end and tabs are ours:
+// encoders escape those in what clients send, but not the controls of C1 nor
+// what is invisible.
+func legible(line string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
+		if r == '\n' || r == '\t' {
+			return r
 		}
-		return r
-	}, text)
+		return visible(r)
+	}, line)
 }

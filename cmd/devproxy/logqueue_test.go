@@ -60,9 +60,9 @@ func TestLogQueueDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-func TestPrintable(t *testing.T) {
-	in := "bücher\t\x1b[31m\u009b31m\r\x07\n"
-	if got, want := printable(in), "bücher\t\ufffd[31m\ufffd31m\ufffd\ufffd\n"; got != want {
+func TestLegible(t *testing.T) {
+	in := "bücher\t\x1b[31m\u009b31m\r\x07\u202e\u200b\n"
+	if got, want := legible(in), "bücher\t\ufffd[31m\ufffd31m\ufffd\ufffd\ufffd\ufffd\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -7,6 +7,9 @@ package main
 //     period, what was attempted and the thing it failed on.
 //   - A hint is one line, "devproxy: hint: …", and names a command that works
 //     as typed. There is at most one for an error.
+//   - What is shown is one line, whoever wrote it: file names, certificates and
+//     other programs' errors cannot begin a line of ours, reorder it or hide a
+//     part. Only cobra's help has more.
 //   - Colour and symbols appear on a terminal only, and not under NO_COLOR.
 
 import (
@@ -15,6 +18,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -55,11 +59,29 @@ func (u *ui) report(err error) {
 		}
 		return
 	}
-	u.message("error", red, err.Error())
+	for _, part := range severally(err) {
+		u.message("error", red, part.Error())
+	}
 	if h, ok := errors.AsType[*hintedError](err); ok {
 		u.hint(h.hint)
 		u.commands(h.commands)
 	}
+}
+
+// severally returns what err was joined of.
+func severally(err error) []error {
+	if h, ok := err.(*hintedError); ok {
+		return severally(h.err)
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || !strings.Contains(err.Error(), "\n") {
+		return []error{err}
+	}
+	var all []error
+	for _, part := range joined.Unwrap() {
+		all = append(all, severally(part)...)
+	}
+	return all
 }
 
 func (u *ui) warn(text string) { u.message("warning", yellow, text) }
@@ -74,12 +96,26 @@ func (u *ui) hint(text string) {
 // commands prints commands as they can be pasted.
 func (u *ui) commands(list []elevate.Command) {
 	for _, c := range list {
-		fmt.Fprintf(u.err, "    %s\n", c)
+		fmt.Fprintf(u.err, "    %s\n", printable(c.String()))
 	}
 }
 
 func (u *ui) message(kind string, c color, text string) {
 	fmt.Fprintf(u.err, "devproxy: %s: %s\n", paint(u.errColor, c, kind), printable(text))
+}
+
+// printable makes text fit for a part of one line: what a terminal could take
+// for a command, for the end of the line or for nothing at all is replaced by
+// what can be seen.
+func printable(text string) string { return strings.Map(visible, text) }
+
+// visible returns r, or U+FFFD for what does not show as itself: controls, line
+// ends, marks that change the direction, and what has no width.
+func visible(r rune) rune {
+	if !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // A color is an ANSI SGR parameter.

@@ -129,6 +129,11 @@ func (route Route) reach(r rule) Verdict {
 	if r.source == fromJava && strings.Contains(route.Host, "_") {
 		return Verdict{Fail, fmt.Sprintf("refuses %s for its underscore", shown), "use a hyphen instead"} // clients.md §1
 	}
+	if r.source == fromJava && !strings.Contains(route.Host, ".") {
+		// Seen with Java 17: it leaves such names out of its ClientHello, is
+		// given the certificate of the address and finds "No name matching".
+		return Verdict{Fail, fmt.Sprintf("does not name %s to the server, as it has no dot, so it gets the certificate of the address", shown), "use a name with a dot, such as app.localhost"}
+	}
 	if route.LookupErr != nil {
 		return Verdict{State: Unknown, Detail: fmt.Sprintf("cannot tell where %s leads: %v", shown, route.LookupErr)}
 	}

@@ -87,7 +87,7 @@ func (a App) judgeRedirect(resp *http.Response, to *url.URL) Verdict {
 		return Verdict{State: OK, Detail: "redirects without naming a scheme"}
 	}
 	if !strings.EqualFold(to.Hostname(), hostOf(a.Host)) {
-		return Verdict{State: Unknown, Detail: "redirects to another host: " + to.Hostname()}
+		return Verdict{State: Unknown, Detail: "redirects to another host: " + shortened(to.Hostname())}
 	}
 	same := to.EscapedPath() == a.Path || to.EscapedPath() == "" && a.Path == "/"
 	same = same && to.RawQuery == ""
@@ -96,7 +96,7 @@ func (a App) judgeRedirect(resp *http.Response, to *url.URL) Verdict {
 	case to.Scheme == "http" && same:
 		return Verdict{Fail, "redirects to the same page over http, so it goes round in circles", fix}
 	case to.Scheme == "http":
-		return Verdict{Warn, fmt.Sprintf("ignores X-Forwarded-Proto: redirects to http://%s", to.Host), fix}
+		return Verdict{Warn, fmt.Sprintf("ignores X-Forwarded-Proto: redirects to http://%s", shortened(to.Host)), fix}
 	case to.Scheme == "https" && same:
 		return Verdict{Fail, "redirects to the very same https page, so it goes round in circles: it takes the request for http", fix}
 	}

@@ -46,6 +46,7 @@ func TestScheme(t *testing.T) {
 		{"https, other page", redirect("https://shop.localhost/login"), "/", OK, "within https", ""},
 		{"relative", redirect("/login"), "/", OK, "without naming a scheme", ""},
 		{"other host", redirect("http://sso.example/"), "/", Unknown, "another host: sso.example", ""},
+		{"other host, endless", redirect("http://" + strings.Repeat("a", 9_000) + "/"), "/", Unknown, strings.Repeat("a", 200) + "…", ""},
 		{"no location", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "/", OK, "answers 304", ""},
 		{"Flask", redirect("http://shop.localhost/login", "Server", "Werkzeug/3.0 Python/3.11"), "/", Warn, "", "Flask: "},
 		{"Django", redirect("http://shop.localhost/login", "Server", "WSGIServer/0.2"), "/", Warn, "", "Django: "},

@@ -41,9 +41,9 @@ func Served(chain []*x509.Certificate, host string, root *x509.Certificate, now 
 		case unknown && Made(chain):
 			return Verdict{Fail, "signed by another CA of devproxy than the one on disk", restart}
 		case unknown:
-			return Verdict{Fail, fmt.Sprintf("not signed by devproxy, but by %q", leaf.Issuer.String()), "stop the program that holds the port"}
+			return Verdict{Fail, fmt.Sprintf("not signed by devproxy, but by %q", shortened(leaf.Issuer.String())), "stop the program that holds the port"}
 		}
-		return Verdict{Fail, err.Error(), restart}
+		return Verdict{Fail, shortened(err.Error()), restart}
 	}
 	if slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return c.Equal(root) }) {
 		return Verdict{Warn, "the root is sent along: Firefox may go on trusting it after untrust", restart}
@@ -52,6 +52,19 @@ func Served(chain []*x509.Certificate, host string, root *x509.Certificate, now 
 		return Verdict{Warn, "the intermediate carries no constraints, so Java heeds none", restart}
 	}
 	return Verdict{State: OK, Detail: fmt.Sprintf("for %s until %s, by an intermediate with constraints, root not sent", host, day(leaf.NotAfter))}
+}
+
+// shortened returns what a stranger wrote without what is too much of it.
+func shortened(text string) string {
+	const most = 200 // runes
+	n := 0
+	for i := range text {
+		if n == most {
+			return text[:i] + "…"
+		}
+		n++
+	}
+	return text
 }
 
 func day(t time.Time) string { return t.Format(time.DateOnly) }

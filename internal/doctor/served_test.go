@@ -38,6 +38,13 @@ func TestServed(t *testing.T) {
 			t.Errorf("%s: no way out", tt.name)
 		}
 	}
+	long := newTestCA(t, strings.Repeat("ü", 9_000))
+	for _, host := range []string{"a.localhost", strings.Repeat("a.", 9_000) + "localhost"} {
+		got := Served([]*x509.Certificate{leaf(long, host), long.intermediate}, "a.localhost", ours.root, now, "restart")
+		if n := len(got.Detail); got.State != Fail || n > 1_000 || !strings.Contains(got.Detail, "…") {
+			t.Errorf("a stranger's long names: got %s with %d bytes, want %s with few", got.State, n, Fail)
+		}
+	}
 	if !Made([]*x509.Certificate{leaf(old, "a.localhost")}) || Made([]*x509.Certificate{leaf(corporate, "a.localhost")}) || Made(nil) {
 		t.Error("Made does not tell devproxy's certificates from others")
 	}

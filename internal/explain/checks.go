@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// causes returns all that is wrong with p for a client that asks for host.
-func (p path) causes(host string, now time.Time) []Cause {
+// causes returns all that is wrong with p.
+func (p path) causes() []Cause {
 	var all []Cause
 	add := func(i int, c Cause, found bool) {
 		if found {
@@ -23,14 +23,14 @@ func (p path) causes(host string, now time.Time) []Cause {
 	end := len(p.certs) - 1
 	c, found := p.endCause()
 	add(end, c, found)
-	c, found = hostCause(p.certs[0], host)
+	c, found = p.q.hostCause()
 	add(0, c, found)
 	for i := range p.certs {
 		for _, check := range []func(int) (Cause, bool){p.keyCause, p.signatureCause, p.extensionCause, p.usageCause} {
 			c, found = check(i)
 			add(i, c, found)
 		}
-		c, found = p.timeCause(i, now)
+		c, found = p.timeCause(i, p.q.now)
 		add(i, c, found)
 		if i > 0 {
 			for _, check := range []func(int) (Cause, bool){p.constraintCause, p.authorityCause, p.signerCause, p.lengthCause} {
@@ -59,13 +59,13 @@ func (p path) endCause() (Cause, bool) {
 			Problem: fmt.Sprintf("the signature on %s is not that of %s, its issuer: the certificate was altered, or the wrong issuer's is sent with it", p.role(end), name(p.forger)),
 			Fix:     "install the certificate and its chain on the server anew, as the CA gave them",
 		}.called(sslSignature).browsers(chromiumAuthority, "SEC_ERROR_BAD_SIGNATURE"), true
-	case selfSigned(last) && end == 0:
+	case p.q.selfSigned(last) && end == 0:
 		return Cause{
 			Kind:    SelfSigned,
 			Problem: "the server's certificate is signed by itself and is not trusted here",
 			Fix:     "use a certificate of a CA that clients trust, or trust this one on this machine",
 		}.called(sslSelfSigned).browsers(chromiumAuthority, "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"), true
-	case selfSigned(last):
+	case p.q.selfSigned(last):
 		return Cause{
 			Kind:    SelfSignedInChain,
 			Problem: fmt.Sprintf("the chain ends in the root %s, which is not trusted here", name(last)),
@@ -154,7 +154,7 @@ func weakAlgorithm(c *x509.Certificate) bool {
 func (p path) signatureCause(i int) (Cause, bool) {
 	c := p.certs[i]
 	// What a trusted root signs itself with, nobody checks.
-	if !weakAlgorithm(c) || selfSigned(c) || p.anchored && i == len(p.certs)-1 {
+	if !weakAlgorithm(c) || p.q.selfSigned(c) || p.anchored && i == len(p.certs)-1 {
 		return Cause{}, false
 	}
 	return Cause{
@@ -171,7 +171,7 @@ func (p path) extensionCause(i int) (Cause, bool) {
 	}
 	return Cause{
 		Kind:    CriticalExtension,
-		Problem: fmt.Sprintf("%s has the critical extension %s, which clients must refuse as they do not know it", p.role(i), unknown[0]),
+		Problem: fmt.Sprintf("%s has the critical extension %s, which clients must refuse as they do not know it", p.role(i), printable(unknown[0].String())),
 		Fix:     p.renew(i, " without it, or with it not critical"),
 	}.called(sslCritical).browsers(chromiumInvalid, either(i, "SEC_ERROR_UNKNOWN_CRITICAL_EXTENSION", "SEC_ERROR_UNKNOWN_ISSUER")), true
 }

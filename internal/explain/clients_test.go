@@ -49,7 +49,7 @@ func visits(t *testing.T) []visit {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := visit{Name: tt.name, Host: s.name(), Port: port, causes: Explain(s.chain(), s.name(), s.pool(), good)}
+		v := visit{Name: tt.name, Host: s.name(), Port: port, causes: explained(s.chain(), s.name(), s.pool(), good)}
 		var bundle bytes.Buffer
 		for _, root := range s.roots {
 			if err := pem.Encode(&bundle, &pem.Block{Type: "CERTIFICATE", Bytes: root.cert.Raw}); err != nil {

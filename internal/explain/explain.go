@@ -8,8 +8,8 @@
 package explain
 
 import (
-	"bytes"
 	"cmp"
+	"context"
 	"crypto/x509"
 	"net/netip"
 	"slices"
@@ -31,45 +31,46 @@ type Cause struct {
 	Firefox  string
 }
 
+// An Explanation is what Explain found.
+type Explanation struct {
+	Verified bool     // crypto/x509 verifies the chain; clients that are stricter may have causes still
+	Causes   []Cause  // the most telling first
+	Notes    []string // what clients put up with but the server should not send, and what was too much to look at; one sentence each
+}
+
 // Explain returns all reasons why a client refuses chain, the server's
 // certificate first, when it asked for host, a name or an IP address, at the
-// time now, and trusts roots; nil trusts nothing. The most telling comes first.
+// time now, and trusts roots; nil trusts nothing.
 //
-// There are none if crypto/x509 verifies the chain and no client measured is
-// stricter. A cause of a client that is can be known by its empty names for
+// There are no causes if crypto/x509 verifies the chain and no client measured
+// is stricter. A cause of a client that is can be known by its empty names for
 // the others.
-func Explain(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) []Cause {
+//
+// Whatever the chain is, the work is bounded; a note says what was left out.
+// Once ctx ends, Explain returns what little it has.
+func Explain(ctx context.Context, chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) Explanation {
 	if len(chain) == 0 {
-		return []Cause{{
+		return Explanation{Causes: []Cause{{
 			Kind:    NoCertificate,
 			Problem: "the server sent no certificate",
 			Fix:     "configure a certificate and its key on the server",
-		}}
+		}}}
 	}
 	if roots == nil {
 		roots = x509.NewCertPool()
 	}
-	host = canonical(host)
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
+	q := newInquiry(chain, canonical(host), roots, now)
+	if ctx.Err() != nil {
+		return Explanation{}
 	}
-	verified, err := chain[0].Verify(x509.VerifyOptions{
-		DNSName: host, Roots: roots, Intermediates: between, CurrentTime: now,
-	})
-	var paths []path
-	if err == nil {
-		for _, certs := range verified {
-			paths = append(paths, path{certs: certs, anchored: true})
-		}
-	} else {
-		paths = findPaths(chain, roots, now)
-	}
-
+	paths, err := q.paths(ctx)
 	var best path
 	var causes []Cause
 	for i, p := range paths {
-		found := p.causes(host, now)
+		if ctx.Err() != nil {
+			return Explanation{}
+		}
+		found := p.causes()
 		if err == nil {
 			found = slices.DeleteFunc(found, func(c Cause) bool { return !c.lenient() })
 		}
@@ -83,12 +84,12 @@ func Explain(chain []*x509.Certificate, host string, roots *x509.CertPool, now t
 	if err != nil && !slices.ContainsFunc(causes, func(c Cause) bool { return !c.lenient() }) {
 		causes = append(causes, Cause{
 			Kind:    Other,
-			Problem: "the chain does not verify: " + strings.TrimPrefix(err.Error(), "x509: "),
+			Problem: "the chain does not verify: " + printable(strings.TrimPrefix(err.Error(), "x509: ")),
 			Fix:     "have the certificate issued anew",
 		})
 	}
 	slices.SortStableFunc(causes, func(a, b Cause) int { return cmp.Compare(a.Kind.rank(), b.Kind.rank()) })
-	return causes
+	return Explanation{Verified: err == nil, Causes: causes, Notes: append(q.notes(), q.leftOut()...)}
 }
 
 // indexIn returns where c is in chain, its length if it is not.
@@ -115,53 +116,6 @@ func (c Cause) lenient() bool {
 		return true
 	}
 	return false
-}
-
-// Notes returns what clients put up with but the server should not send: a
-// wrong order, certificates that lead nowhere, the root. One sentence each.
-func Notes(chain []*x509.Certificate) []string {
-	if len(chain) == 0 {
-		return nil
-	}
-	used := walk(chain)
-	var notes []string
-	last := 0
-	for _, c := range used {
-		if i := indexIn(chain, c); i >= last {
-			last = i
-			continue
-		}
-		notes = append(notes, "the certificates are out of order: each should be followed by its issuer's")
-		break
-	}
-	for i, c := range chain {
-		switch {
-		case slices.ContainsFunc(chain[:i], c.Equal):
-			notes = append(notes, "the certificate of "+name(c)+" is sent twice")
-		case !slices.ContainsFunc(used, c.Equal):
-			notes = append(notes, "the certificate of "+name(c)+" is sent, but did not issue any of the others")
-		case i > 0 && selfSigned(c):
-			notes = append(notes, "the root "+name(c)+" is sent, but clients must have it already")
-		}
-	}
-	return notes
-}
-
-// walk follows the chain from the server's certificate by what was sent.
-func walk(chain []*x509.Certificate) []*x509.Certificate {
-	at := chain[0]
-	used := []*x509.Certificate{at}
-	for !selfSigned(at) {
-		i := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
-			return !slices.ContainsFunc(used, c.Equal) && bytes.Equal(c.RawSubject, at.RawIssuer) && signed(c, at) != forged
-		})
-		if i < 0 {
-			break
-		}
-		at = chain[i]
-		used = append(used, at)
-	}
-	return used
 }
 
 // canonical returns host as certificates are compared with it.

@@ -24,9 +24,18 @@ type Presented struct {
 // patience bounds connection and handshake together, if ctx does not sooner.
 const patience = 10 * time.Second
 
+// Bounds on a chain. The bytes are OpenSSL's default, beyond which its clients
+// end the handshake, too.
+const (
+	maxCertificates = 32
+	maxChainBytes   = 100 << 10
+)
+
 // Fetch makes one TLS handshake with addr, a host:port, without verification,
 // and returns what the server presented. It asks for serverName, which is not
 // sent if it is an IP address, and sends nothing after the handshake.
+//
+// A chain of more than 32 certificates or 100 KiB is an [OversizeError].
 func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -44,6 +53,9 @@ func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
 		NextProtos:         []string{"h2", "http/1.1"},
 		// A server that wants a client certificate ends the handshake after this.
 		VerifyConnection: func(s tls.ConnectionState) error {
+			if err := bounded(s.PeerCertificates); err != nil {
+				return err
+			}
 			presented = Presented{
 				Chain:       s.PeerCertificates,
 				Version:     tls.VersionName(s.Version),
@@ -61,6 +73,28 @@ func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
 		return Presented{}, fmt.Errorf("TLS handshake with %s: the server sent no certificate", addr)
 	}
 	return Presented{}, fmt.Errorf("TLS handshake with %s: %w", addr, handshakeReason(err, serverName))
+}
+
+// An OversizeError is about a chain that nobody needs, so nobody looks at it.
+type OversizeError struct{ Certificates, Bytes int }
+
+func (e *OversizeError) Error() string {
+	if e.Certificates > maxCertificates {
+		return fmt.Sprintf("the server sends %d certificates; more than %d are not looked at", e.Certificates, maxCertificates)
+	}
+	return fmt.Sprintf("the server sends certificates of %d KiB together; clients with OpenSSL take %d KiB at the most", e.Bytes>>10, maxChainBytes>>10)
+}
+
+// bounded complains of a chain that is too large.
+func bounded(chain []*x509.Certificate) error {
+	size := 0
+	for _, c := range chain {
+		size += len(c.Raw)
+	}
+	if len(chain) > maxCertificates || size > maxChainBytes {
+		return &OversizeError{len(chain), size}
+	}
+	return nil
 }
 
 // reason puts a network error in fewer words.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,5 +107,36 @@ func TestFetchGivesUp(t *testing.T) {
 	defer cancel()
 	if _, err := Fetch(ctx, addr, "shop.localhost"); err == nil || !strings.Contains(err.Error(), "no answer in time") {
 		t.Errorf("got %v, want that there was no answer in time", err)
+	}
+}
+
+// TestFetchIsBounded: a chain that is too large is not handed on.
+func TestFetchIsBounded(t *testing.T) {
+	root := newRoot(t)
+	leaf := root.leaf(t)
+	large := root.leaf(t, named(words(5_000, "name%d.shop.localhost")...))
+	for _, tt := range []struct {
+		name string
+		sent []entity
+		want string // "" is none
+	}{
+		{"as many as may be", append([]entity{leaf}, slices.Repeat([]entity{root}, maxCertificates-1)...), ""},
+		{"one more", append([]entity{leaf}, slices.Repeat([]entity{root}, maxCertificates)...), "the server sends 33 certificates"},
+		{"too many bytes", []entity{large, root}, "KiB together"},
+		{"more than TLS takes", slices.Repeat([]entity{large}, 3), "exceeds maximum"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := serve(t, &tls.Config{Certificates: []tls.Certificate{situation{sent: tt.sent}.certificate()}})
+			got, err := Fetch(t.Context(), addr, "shop.localhost")
+			if tt.want == "" {
+				if err != nil || len(got.Chain) != len(tt.sent) {
+					t.Errorf("got %d certificates, %v, want %d", len(got.Chain), err, len(tt.sent))
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(got.Chain) > 0 {
+				t.Errorf("got %d certificates, %v, want an error with %q", len(got.Chain), err, tt.want)
+			}
+		})
 	}
 }

@@ -2,14 +2,15 @@ package explain
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
-	"errors"
 	"slices"
 	"time"
 )
 
 // A path is one way from the server's certificate towards a root.
 type path struct {
+	q        *inquiry
 	certs    []*x509.Certificate
 	anchored bool // its last certificate is trusted
 
@@ -21,58 +22,69 @@ type path struct {
 	forger *x509.Certificate
 }
 
-// Bounds on the search, since a hostile server chooses what is searched. Go's
-// own verifier stops after a hundred signatures, too.
-const (
-	maxSignatures = 100
-	maxDepth      = 12
-)
-
 // always is all of the time certificates can express.
 var always = [2]time.Time{time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}
 
-// findPaths returns the ways from chain's first certificate by those that were
-// sent to a root; those that lead to a trusted one, if there are any.
-func findPaths(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) []path {
-	s := &search{chain: chain, roots: roots, now: now}
-	s.follow(chain[:1:1])
-	if slices.ContainsFunc(s.found, func(p path) bool { return p.anchored }) {
-		return slices.DeleteFunc(s.found, func(p path) bool { return !p.anchored })
+// paths returns the ways that crypto/x509 goes or, with its error, those from
+// the server's certificate by others that were sent to a root: those that lead
+// to a trusted one, if there are any.
+func (q *inquiry) paths(ctx context.Context) ([]path, error) {
+	between := x509.NewCertPool()
+	for _, c := range q.looked[1:] {
+		between.AddCert(c)
 	}
-	return s.found
+	verified, err := q.chain[0].Verify(x509.VerifyOptions{
+		DNSName: q.host, Roots: q.roots, Intermediates: between, CurrentTime: q.now,
+	})
+	if err == nil {
+		for _, certs := range verified[:min(len(verified), maxPaths)] {
+			q.found = append(q.found, path{q: q, certs: certs, anchored: true})
+		}
+		q.morePaths = len(verified) > maxPaths
+		return q.found, nil
+	}
+	q.follow(ctx, q.chain[:1:1])
+	if slices.ContainsFunc(q.found, func(p path) bool { return p.anchored }) {
+		return slices.DeleteFunc(q.found, func(p path) bool { return !p.anchored }), err
+	}
+	return q.found, err
 }
 
-type search struct {
-	chain      []*x509.Certificate
-	roots      *x509.CertPool
-	now        time.Time
-	signatures int // checked so far
-	found      []path
+// add keeps a way to a root, or one that leads to none.
+func (q *inquiry) add(p path) {
+	if len(q.found) == maxPaths {
+		q.morePaths = true
+		return
+	}
+	p.q = q
+	q.found = append(q.found, p)
 }
 
 // follow looks for all ways on from the end of certs.
-func (s *search) follow(certs []*x509.Certificate) {
+func (q *inquiry) follow(ctx context.Context, certs []*x509.Certificate) {
 	at := certs[len(certs)-1]
-	above, trusted := s.trustedAbove(at)
-	if trusted {
-		s.found = append(s.found, path{certs: certs, anchored: true})
+	t := q.above(ctx, at)
+	if t.itself {
+		q.add(path{certs: certs, anchored: true})
 		return
 	}
-	for _, root := range above {
-		s.found = append(s.found, path{certs: append(slices.Clip(certs), root), anchored: true})
+	for _, root := range t.roots {
+		q.add(path{certs: append(slices.Clip(certs), root), anchored: true})
 	}
-	end := path{certs: certs, strays: len(s.chain) > len(certs)}
+	end := path{certs: certs, strays: len(q.chain) > len(certs)}
 	onward := false
-	if !selfSigned(at) && len(certs) < maxDepth {
-		for _, c := range s.chain {
-			if !bytes.Equal(c.RawSubject, at.RawIssuer) || slices.ContainsFunc(certs, c.Equal) || s.signatures >= maxSignatures {
+	if !q.selfSigned(at) {
+		for _, c := range q.looked {
+			if !bytes.Equal(c.RawSubject, at.RawIssuer) || slices.ContainsFunc(certs, c.Equal) {
 				continue
 			}
-			s.signatures++
-			switch signed(c, at) {
+			if q.morePaths || ctx.Err() != nil {
+				return
+			}
+			switch q.signed(c, at) {
 			case valid, unknowable:
 				onward = true
-				s.follow(append(slices.Clip(certs), c))
+				q.follow(ctx, append(slices.Clip(certs), c))
 			case forged:
 				if len(at.AuthorityKeyId) == 0 || len(c.SubjectKeyId) == 0 || bytes.Equal(at.AuthorityKeyId, c.SubjectKeyId) {
 					end.forger = c
@@ -80,44 +92,65 @@ func (s *search) follow(certs []*x509.Certificate) {
 			}
 		}
 	}
-	if len(above) > 0 || onward {
+	if len(t.roots) > 0 || onward {
 		return
 	}
-	end.namesake = s.hasNamesake(at)
-	s.found = append(s.found, end)
+	end.namesake = q.hasNamesake(at)
+	q.add(end)
 }
 
-// trustedAbove returns the trusted roots that signed c, and whether c is one
-// itself. A pool does not tell what is in it but by verifying: so it is asked
-// about a copy of c of which nothing but its issuer and signature can be wrong,
-// at times when a root that has expired may still have been valid.
-func (s *search) trustedAbove(c *x509.Certificate) (above []*x509.Certificate, trusted bool) {
+// trustedAbove is what is trusted of a certificate's issuers.
+type trustedAbove struct {
+	roots  []*x509.Certificate // that signed it
+	itself bool                // it is a trusted root
+}
+
+// above returns the trusted roots that signed c, and whether c is one itself.
+// A pool does not tell what is in it but by verifying: so it is asked about a
+// copy of c of which nothing but its issuer and signature can be wrong, at
+// times when a root that has expired may still have been valid.
+func (q *inquiry) above(ctx context.Context, c *x509.Certificate) trustedAbove {
+	if t, known := q.trusted[c]; known {
+		return t
+	}
 	bare := bareCopy(c)
-	times := []time.Time{s.now}
-	if s.hasNamesake(c) {
+	times := []time.Time{q.now}
+	if q.hasNamesake(c) {
 		times = append(times, c.NotBefore, c.NotAfter)
 		for away := time.Hour; away < 20*365*24*time.Hour; away *= 2 {
-			times = append(times, s.now.Add(-away), s.now.Add(away))
+			times = append(times, q.now.Add(-away), q.now.Add(away))
 		}
 	}
-	for _, at := range times {
+	var t trustedAbove
+	for i, at := range times {
+		if ctx.Err() != nil {
+			return t
+		}
+		// At the present the pool is asked in any case.
+		if q.proofs == 0 && i > 0 {
+			q.moreSignatures = true
+			break
+		}
+		q.proofs = max(q.proofs-1, 0)
 		chains, err := bare.Verify(x509.VerifyOptions{
-			Roots: s.roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+			Roots: q.roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 		})
 		if err != nil {
 			continue
 		}
 		for _, chain := range chains {
 			if len(chain) == 1 {
-				return nil, true
+				t = trustedAbove{itself: true}
+				break
 			}
-			if !slices.ContainsFunc(above, chain[1].Equal) {
-				above = append(above, chain[1])
+			if !slices.ContainsFunc(t.roots, chain[1].Equal) {
+				t.roots = append(t.roots, chain[1])
 			}
 		}
 		break
 	}
-	return above, false
+	q.trusted[c] = t
+	return t
 }
 
 // bareCopy returns c without anything that verification could hold against it.
@@ -134,34 +167,6 @@ func bareCopy(c *x509.Certificate) *x509.Certificate {
 }
 
 // hasNamesake reports whether a trusted root has the name of c's issuer.
-func (s *search) hasNamesake(c *x509.Certificate) bool {
-	//lint:ignore SA1019 that the platform's verifier is not asked costs a hint; nothing else tells names without a signature
-	subjects := s.roots.Subjects()
-	return slices.ContainsFunc(subjects, func(subject []byte) bool { return bytes.Equal(subject, c.RawIssuer) })
-}
-
-// A verdict is what can be said of a signature.
-type verdict int
-
-const (
-	valid      verdict = iota
-	forged             // the key did not make it
-	unknowable         // an algorithm too old or too new to check
-)
-
-// signed says whether issuer's key signed c. It looks at nothing else.
-func signed(issuer, c *x509.Certificate) verdict {
-	err := issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
-	if err == nil {
-		return valid
-	}
-	if _, weak := errors.AsType[x509.InsecureAlgorithmError](err); weak || errors.Is(err, x509.ErrUnsupportedAlgorithm) {
-		return unknowable
-	}
-	return forged
-}
-
-// selfSigned reports whether c is its own issuer.
-func selfSigned(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawSubject, c.RawIssuer) && signed(c, c) != forged
+func (q *inquiry) hasNamesake(c *x509.Certificate) bool {
+	return slices.ContainsFunc(q.names, func(subject []byte) bool { return bytes.Equal(subject, c.RawIssuer) })
 }

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,10 +15,12 @@ func name(c *x509.Certificate) string {
 	switch {
 	case c.Subject.CommonName != "":
 		return quote(c.Subject.CommonName)
-	case len(names(c)) > 0:
-		return quote(names(c)[0])
-	case c.Subject.String() != "":
-		return quote(c.Subject.String())
+	case len(c.DNSNames) > 0:
+		return quote(c.DNSNames[0])
+	case len(c.IPAddresses) > 0:
+		return quote(c.IPAddresses[0].String())
+	case len(c.Subject.Names) > 0:
+		return quote(distinguished(c.Subject))
 	}
 	return "without a name"
 }
@@ -27,25 +30,47 @@ func issuerName(c *x509.Certificate) string {
 	if c.Issuer.CommonName != "" {
 		return quote(c.Issuer.CommonName)
 	}
-	return quote(c.Issuer.String())
+	return quote(distinguished(c.Issuer))
 }
 
-// quote makes what a stranger wrote fit for a terminal.
-func quote(s string) string {
-	const most = 100
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
+// distinguished returns n, or the beginning of one that is endless.
+func distinguished(n pkix.Name) string {
+	const most = 8
+	var all pkix.RDNSequence
+	for _, a := range n.Names[:min(len(n.Names), most)] {
+		if s, ok := a.Value.(string); ok {
+			a.Value = shortened(s)
+		}
+		all = append(all, pkix.RelativeDistinguishedNameSET{a})
 	}
-	return `"` + printable(s) + `"`
+	return all.String()
 }
 
+// quote makes what a stranger wrote fit for a sentence.
+func quote(s string) string { return `"` + strings.ReplaceAll(printable(s), `"`, "?") + `"` }
+
+// printable makes what a stranger wrote fit for a line of a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == '"' {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, s)
+	}, shortened(s))
+}
+
+// shortened returns s without what is too much of it. It does not look at all
+// of it: it may have a hundred thousand letters.
+func shortened(s string) string {
+	const most = 200 // runes
+	n := 0
+	for i := range s {
+		if n == most {
+			return s[:i] + "…"
+		}
+		n++
+	}
+	return s
 }
 
 // names returns the names and addresses that c is for.
@@ -57,14 +82,19 @@ func names(c *x509.Certificate) []string {
 	return all
 }
 
+// maxListed is how many of many names a sentence has.
+const maxListed = 5
+
 // list returns some of what there is.
-func list(all []string) string {
-	const most = 5
-	shown := make([]string, 0, most)
-	for _, s := range all[:min(len(all), most)] {
+func list(all []string) string { return listOf(all, len(all)) }
+
+// listOf is list for the first few of total.
+func listOf(first []string, total int) string {
+	shown := make([]string, 0, maxListed)
+	for _, s := range first[:min(len(first), maxListed)] {
 		shown = append(shown, printable(s))
 	}
-	if more := len(all) - len(shown); more > 0 {
+	if more := total - len(shown); more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), more)
 	}
 	return strings.Join(shown, ", ")
@@ -115,11 +145,13 @@ func usages(c *x509.Certificate) string {
 			all = append(all, "other uses")
 		}
 	}
-	for _, u := range c.UnknownExtKeyUsage {
+	slices.Sort(all)
+	all = slices.Compact(all)
+	total := len(all) + len(c.UnknownExtKeyUsage)
+	for _, u := range c.UnknownExtKeyUsage[:min(len(c.UnknownExtKeyUsage), maxListed)] {
 		all = append(all, "use "+u.String())
 	}
-	slices.Sort(all)
-	return list(slices.Compact(all))
+	return listOf(all, total)
 }
 
 // role returns what the certificate at index i of p is.
@@ -128,7 +160,7 @@ func (p path) role(i int) string {
 	switch {
 	case i == 0:
 		return "the server's certificate"
-	case i == len(p.certs)-1 && (p.anchored || selfSigned(c)):
+	case i == len(p.certs)-1 && (p.anchored || p.q.selfSigned(c)):
 		return "the root " + name(c)
 	default:
 		return "the intermediate " + name(c)
