@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -188,7 +189,7 @@ func (a *app) printReport(r doctorReport) {
 		a.printGroup(g.title, rows)
 	}
 	var rows [][]cell
-	for _, c := range r.Clients {
+	for _, c := range alike(r.Clients) {
 		bad[c.State]++
 		rows = append(rows, a.verdictRows(doctor.Check{Subject: c.Client, Verdict: c.Verdict})...)
 	}
@@ -208,6 +209,21 @@ func (a *app) printReport(r doctorReport) {
 		verdict = a.stateMark(doctor.Warn, "no problem, "+strings.Join(words[1:], ", "))
 	}
 	a.printf("%s\n", paint(a.ui.outColor, verdict.color, verdict.text))
+}
+
+// alike puts the names of clients with one verdict together: one cause is one
+// problem.
+func alike(clients []doctor.Client) []doctor.Client {
+	var groups []doctor.Client
+	for _, c := range clients {
+		i := slices.IndexFunc(groups, func(g doctor.Client) bool { return g.Verdict == c.Verdict })
+		if i < 0 {
+			groups = append(groups, c)
+			continue
+		}
+		groups[i].Client += ", " + c.Client
+	}
+	return groups
 }
 
 func (a *app) printGroup(title string, rows [][]cell) {
@@ -268,6 +284,7 @@ func (e *examination) machine() doctor.Machine {
 		Stores:      e.seen.stores,
 		Python:      e.python,
 		Curl:        e.curl,
+		SystemNode:  doctor.ReadsSystemRoots,
 		Trust:       a.command("trust"),
 		Exec:        a.command("exec") + " --",
 	}

@@ -156,7 +156,7 @@ func (e *examination) reportNames(f lookedUp, r doctor.Route) {
 		v := doctor.Verdict{State: doctor.OK, Detail: joinAddrs(family.addrs)}
 		switch {
 		case f.errs[i] != nil:
-			v = doctor.Verdict{State: doctor.Unknown, Detail: doctor.Reason(f.errs[i])}
+			v = doctor.Verdict{State: doctor.Unknown, Detail: doctor.Reason(f.errs[i]), Fix: r.Names}
 		case len(family.addrs) == 0 && len(family.other) > 0:
 			v.Detail = "no address; the other family will do"
 		case len(family.addrs) == 0 && hostname.Within(f.host.name, "localhost"):

@@ -43,6 +43,10 @@ type Machine struct {
 	// Curl tells the version of libcurl that a curl uses, as AskCurl does.
 	Curl func(ctx context.Context, program string) (int, error)
 
+	// SystemNode tells whether a node reads the system's roots, as
+	// ReadsSystemRoots does.
+	SystemNode func(program string) bool
+
 	// Commands, as they are typed: trust, to trust the root, and exec, which
 	// goes before a client's own.
 	Trust, Exec string
@@ -102,8 +106,12 @@ func (m Machine) Clients(ctx context.Context, routes []Route) []Client {
 			v = m.trusts(ctx, r, program, python)
 		}
 		r.finds = m.findsLocalhost(ctx, r)
+		trusts := v
 		for _, route := range routes {
 			v = worst(v, route.reach(r), m.proxied(r, route))
+		}
+		if trusts.State != OK && v == trusts {
+			v = alsoUnfound(v, r, routes)
 		}
 		if v.State == OK && len(routes) == 0 {
 			v = Verdict{State: Unknown, Detail: "there is no route to reach"}
@@ -112,6 +120,23 @@ func (m Machine) Clients(ctx context.Context, routes []Route) []Client {
 		found = append(found, Client{r.client, v})
 	}
 	return found
+}
+
+// alsoUnfound adds to the verdict of a client that does not trust the root that
+// it does not find a name either: one fix alone would not do.
+func alsoUnfound(v Verdict, r rule, routes []Route) Verdict {
+	for _, route := range routes {
+		reach := route.reach(r)
+		if reach.State != Warn || reach.Fix != route.Names {
+			continue
+		}
+		v.Detail += "; " + reach.Detail
+		if v.Fix != "" {
+			v.Fix = reach.Fix + " && " + v.Fix
+		}
+		return v
+	}
+	return v
 }
 
 // tryMark stands in a fix for the client's own command.
@@ -132,10 +157,10 @@ func (route Route) reach(r rule) Verdict {
 	if r.source == fromJava && !strings.Contains(route.Host, ".") {
 		// Seen with Java 17: it leaves such names out of its ClientHello, is
 		// given the certificate of the address and finds "No name matching".
-		return Verdict{Fail, fmt.Sprintf("does not name %s to the server, as it has no dot, so it gets the certificate of the address", shown), "use a name with a dot, such as app.localhost"}
+		return Verdict{Warn, fmt.Sprintf("does not name %s to the server, as it has no dot, so it gets the certificate of the address", shown), "use a name with a dot, such as app.localhost"}
 	}
 	if route.LookupErr != nil {
-		return Verdict{State: Unknown, Detail: fmt.Sprintf("cannot tell where %s leads: %v", shown, route.LookupErr)}
+		return Verdict{Unknown, fmt.Sprintf("cannot tell where %s leads: %v", shown, route.LookupErr), route.Names}
 	}
 	if len(route.Addresses) == 0 {
 		return Verdict{Warn, "does not find the name " + shown, route.Names}

@@ -55,10 +55,11 @@ func newScene(t *testing.T) *scene {
 			{Name: "Chromium", Verdict: Verdict{State: OK}},
 			{Name: "Firefox", Verdict: Verdict{State: OK}},
 		},
-		Python: func(context.Context, string) (Python, error) { return Python{File: s.system, Certifi: s.foreign}, nil },
-		Curl:   func(context.Context, string) (int, error) { return 7088, nil },
-		Trust:  "devproxy trust",
-		Exec:   "devproxy exec --",
+		Python:     func(context.Context, string) (Python, error) { return Python{File: s.system, Certifi: s.foreign}, nil },
+		Curl:       func(context.Context, string) (int, error) { return 7088, nil },
+		SystemNode: func(string) bool { return false },
+		Trust:      "devproxy trust",
+		Exec:       "devproxy exec --",
 	}
 	s.route = Route{
 		Host: "shop.localhost", GoFinds: true, Served: Verdict{State: OK}, Names: "devproxy hosts sync",
@@ -86,6 +87,7 @@ func (s *scene) verdict(t *testing.T, client string) Verdict {
 func TestClients(t *testing.T) {
 	const exec = "devproxy exec -- "
 	notFound := func(s *scene) { s.route.Addresses = nil }
+	systemNode := func(s *scene) { s.SystemNode = func(string) bool { return true } }
 	untrusted := func(s *scene) {
 		s.SystemFiles = []string{s.foreign}
 		s.Python = func(context.Context, string) (Python, error) { return Python{File: s.foreign, Certifi: s.foreign}, nil }
@@ -124,6 +126,10 @@ func TestClients(t *testing.T) {
 		{"not the distribution's", all(), "curl", Unknown, "not the system's", ""},
 		{"which library", all(), "wget", Unknown, "TLS library", ""},
 
+		{"Debian's", all(systemNode), "node", OK, "", ""},
+		{"Debian's, untrusted", all(systemNode, untrusted), "node", Fail, "lacks it", "devproxy trust"},
+		{"Debian's, foreign file", all(systemNode, set("SSL_CERT_FILE", "FOREIGN")), "node", Fail, "SSL_CERT_FILE points to", exec + "node"},
+		{"no name either", notFound, "node", Warn, "does not find", "hosts sync && " + exec + "node"},
 		{"added", set("NODE_EXTRA_CA_CERTS", "ROOT"), "node", OK, "by NODE_EXTRA_CA_CERTS", ""},
 		{"added, foreign", set("NODE_EXTRA_CA_CERTS", "FOREIGN"), "node", Warn, "lacks the root", exec},
 		{"added, missing", set("NODE_EXTRA_CA_CERTS", "/none.pem"), "node", Warn, "is not there", exec},
@@ -182,7 +188,7 @@ func TestClients(t *testing.T) {
 		}), "git", Warn, "does not find", "hosts sync"},
 		{"underscore", func(s *scene) { s.route.Host = "my_app.localhost" }, "java", Fail, "underscore", "hyphen"},
 		{"underscore", func(s *scene) { s.route.Host = "my_app.localhost" }, "go", OK, "", ""},
-		{"one label", func(s *scene) { s.route.Host = "localhost" }, "java", Fail, "as it has no dot", "app.localhost"},
+		{"one label", func(s *scene) { s.route.Host = "localhost" }, "java", Warn, "as it has no dot", "app.localhost"},
 		{"one label", func(s *scene) { s.route.Host = "localhost" }, "go", OK, "", ""},
 		{"one label", func(s *scene) { s.route.Host = "localhost" }, "chromium", OK, "", ""},
 		{"not .localhost", func(s *scene) { s.route.Host, s.route.Addresses = "shop.test", nil }, "chromium", Warn, "does not find", "hosts sync"},

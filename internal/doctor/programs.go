@@ -60,16 +60,7 @@ const (
 
 // linked returns the TLS library that a program was linked with.
 func linked(program string) library {
-	f, err := elf.Open(program)
-	if err != nil {
-		return unknownLibrary
-	}
-	defer f.Close()
-	names, err := f.ImportedLibraries()
-	if err != nil {
-		return unknownLibrary
-	}
-	for _, name := range names {
+	for _, name := range imports(program) {
 		switch {
 		case strings.HasPrefix(name, "libgnutls"):
 			return gnutls
@@ -78,6 +69,28 @@ func linked(program string) library {
 		}
 	}
 	return unknownLibrary
+}
+
+// imports returns the libraries that a program was linked with; none for one
+// that is no ELF file.
+func imports(program string) []string {
+	f, err := elf.Open(program)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.ImportedLibraries()
+	return names
+}
+
+// ReadsSystemRoots reports whether a node reads the system's roots, as OpenSSL
+// finds them, instead of a list of its own. So Debian's is built (seen with
+// 18.20.4); it is told from nodejs.org's and its kin, which are in one piece,
+// by the library that it is made of.
+func ReadsSystemRoots(program string) bool {
+	return distributed(program) && slices.ContainsFunc(imports(program), func(name string) bool {
+		return strings.HasPrefix(name, "libnode.so")
+	})
 }
 
 // javaStore returns the key store of the installation that a java command

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// helperTime bounds getent, which may be waiting for a name server.
-const helperTime = 10 * time.Second
+// helperTime bounds getent, which may be waiting for a name server that does
+// not answer. A name of this machine needs none.
+const helperTime = 3 * time.Second
 
 // getent's exit statuses (getent(1)).
 const (
@@ -33,7 +34,7 @@ type Resolver struct {
 }
 
 // Resolve returns the addresses of host in one family, "ip4" or "ip6"; none
-// if the name is not found. It gives up after 10 seconds.
+// if the name is not found. It gives up after three seconds.
 func (r Resolver) Resolve(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, helperTime)
 	defer cancel()

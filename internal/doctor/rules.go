@@ -102,7 +102,11 @@ func rules() []rule {
 		}, {
 			client: "java", programs: []string{"java"}, source: fromJava, oneAddress: true,
 			files:  []string{"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"},
-			opaque: []string{"_JAVA_OPTIONS=trustStore", "JAVA_TOOL_OPTIONS=proxy", "JDK_JAVA_OPTIONS=proxy"},
+			opaque: []string{
+				"_JAVA_OPTIONS=trustStore",
+				"JAVA_TOOL_OPTIONS=roxyHost", "JAVA_TOOL_OPTIONS=useSystemProxies",
+				"JDK_JAVA_OPTIONS=roxyHost", "JDK_JAVA_OPTIONS=useSystemProxies",
+			},
 			try:    "java",
 		}, {
 			client: "go", programs: []string{"go"}, source: fromGo,

@@ -40,7 +40,12 @@ func (m Machine) sources(ctx context.Context, r rule, program string, python Pyt
 	case fromJava:
 		return m.java(r, program)
 	case fromAdded:
-		return m.added(ctx, r)
+		v := m.added(ctx, r)
+		if v.State != OK && r.client == "node" && m.SystemNode(program) {
+			r.files, r.dirs = []string{"SSL_CERT_FILE"}, []string{"SSL_CERT_DIR"}
+			return m.files(ctx, r, m.firstFile(), m.SystemDirs, false)
+		}
+		return v
 	case fromGo:
 		return m.files(ctx, r, m.firstFile(), m.SystemDirs, true)
 	case fromCertifi:

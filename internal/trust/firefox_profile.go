@@ -233,10 +233,3 @@ func (s profileSeed) withdraw() error {
 	}
 	return nil
 }
-
-// present reports whether there is anything of that name, be it a link that
-// leads nowhere.
-func present(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}

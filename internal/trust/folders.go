@@ -36,3 +36,10 @@ func removeFile(path string) error {
 	}
 	return nil
 }
+
+// present reports whether there is anything of that name, be it a link that
+// leads nowhere.
+func present(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

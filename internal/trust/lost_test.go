@@ -42,33 +42,6 @@ func TestLostReceipts(t *testing.T) {
 	}
 }
 
-// TestLostReceiptsOfSystem: in a store that is everybody's only a root that is
-// known to be ours may go.
-func TestLostReceiptsOfSystem(t *testing.T) {
-	root, file := newRoot(t)
-	neighbours, neighboursFile := newRoot(t)
-	m := newMachine(t)
-	newOldDebian(t, m)
-	mustInstall(t, m, neighbours, neighboursFile)
-	mustInstall(t, m, root, file)
-	if err := os.RemoveAll(m.cfg.State); err != nil {
-		t.Fatal(err)
-	}
-	if got := mustRemove(t, m); len(got) != 0 {
-		t.Errorf("without a hint: got %+v, want nothing to do", got)
-	}
-	all, err := m.Remove(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := systemStatus(t, all); got.State != NotTrusted || !got.Changed {
-		t.Errorf("got %+v, want removed", got)
-	}
-	if got := systemStatus(t, m.Status(t.Context(), neighbours)); got.State != Trusted {
-		t.Errorf("the neighbour's root: got %+v, want trusted", got)
-	}
-}
-
 // TestRefusalIsRemembered: who says no is asked once, and again by the next
 // call.
 func TestRefusalIsRemembered(t *testing.T) {
