@@ -266,12 +266,12 @@ func TestEnvironment(t *testing.T) {
 		}
 	})
 	t.Run("sudo", func(t *testing.T) {
-		sudo := newHome(t, "SUDO_UID=1000", "SUDO_GID=1000", "SUDO_USER=someone")
+		sudo := newHome(t, fmt.Sprintf("SUDO_UID=%d", nobodysUID), fmt.Sprintf("SUDO_GID=%d", nobodysUID), "SUDO_USER=someone")
 		for _, args := range [][]string{{"serve"}, {}} {
 			sudo.devproxy(t, args...).refused(t, 2, "started with sudo", "as yourself")
 		}
 		for _, args := range [][]string{{"trust"}, {"untrust"}, {"ca", "rotate"}, {"routes"}} {
-			sudo.devproxy(t, args...).refused(t, 2, `SUDO_UID is "1000"`, "no such user")
+			sudo.devproxy(t, args...).refused(t, 2, fmt.Sprintf("SUDO_UID is \"%d\"", nobodysUID), "no such user")
 		}
 		sudo.untouched(t)
 	})

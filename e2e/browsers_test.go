@@ -1,15 +1,10 @@
 package e2e
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,110 +30,88 @@ var layouts = []struct {
 }
 
 // TestBrowsers takes browsers through untrusted, trusted while they run, and
-// untrusted again.
+// untrusted again, and compares them with doctor's word.
 func TestBrowsers(t *testing.T) {
-	tool(t, "certutil")
 	for _, layout := range layouts {
-		t.Run(layout.name, func(t *testing.T) {
-			h := newHome(t)
-			for _, dir := range layout.folders {
-				if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o700); err != nil {
-					t.Fatal(err)
+		for _, with := range []bool{true, false} {
+			t.Run(layout.name+", "+certutilName(with), func(t *testing.T) {
+				withCertutil(t, with)
+				h := newHome(t)
+				for _, dir := range layout.folders {
+					if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o700); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-			p := startPage(t)
-			s := start(t, h, head+fmt.Sprintf("routes.\"page.localhost\" = %q", p.url))
-			// The machine's store may be behind its folders. The hook for Java
-			// works with root's PATH only.
-			h.run(t, "/usr/bin/env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "update-ca-certificates").must(t, 0)
-			clean := readSystemStore(t)
+				p := startPage(t)
+				s := start(t, h, usual+fmt.Sprintf("routes.\"page.localhost\" = %q", p.url))
+				settle(t)
+				clean := readMachine(t)
 
-			browsers := startBrowsers(t, h)
-			for _, b := range browsers {
-				b.mustRefuse(t, s, p)
-			}
-
-			trustAll(t, h)
-			databases := h.databases(t, layout.chromium, layout.firefox+"/*")
-			for _, dir := range databases {
-				if got := h.nicknames(t, dir); len(got) != 1 {
-					t.Errorf("%s holds %q, want one root of devproxy", dir, got)
+				browsers := startBrowsers(t, h)
+				h.agree(t, "before trust", browsers, false)
+				for _, b := range browsers {
+					b.mustRefuse(t, s, p)
 				}
-			}
-			for _, dir := range layout.absent {
-				if _, err := os.Lstat(filepath.Join(h.dir, dir)); err == nil {
-					t.Errorf("~/%s was made", dir)
+
+				trustAll(t, h)
+				databases := h.databases(t, layout.chromium, layout.firefox+"/*")
+				for _, dir := range databases {
+					if got := h.nicknames(t, dir); len(got) != 1 {
+						t.Errorf("%s holds %q, want one root of devproxy", dir, got)
+					}
 				}
-			}
-
-			for _, b := range browsers {
-				b.mustAcceptSoon(t, s, p)
-				b.mustOpen(t, s, p)
-			}
-			stopBrowsers(t, browsers)
-
-			got := h.devproxy(t, "untrust").must(t, 0)
-			for _, store := range []string{"System", "Chromium", "Firefox"} {
-				mustList(t, got, "removed", store)
-			}
-			for _, dir := range databases {
-				if got := h.nicknames(t, dir); len(got) != 0 {
-					t.Errorf("%s still holds %q", dir, got)
+				for _, dir := range layout.absent {
+					if _, err := os.Lstat(filepath.Join(h.dir, dir)); err == nil {
+						t.Errorf("~/%s was made", dir)
+					}
 				}
-			}
-			clean.mustBe(t, readSystemStore(t))
-			h.devproxy(t, "untrust").must(t, 0)
+				for _, b := range browsers {
+					b.mustAcceptSoon(t, s, p)
+					b.mustOpen(t, s, p)
+				}
+				h.agree(t, "after trust", browsers, true)
+				stopBrowsers(t, browsers)
 
-			// A running browser may keep a connection and its verdict about a
-			// leaf: a new process shows what is trusted now.
-			browsers = startBrowsers(t, h)
-			for _, b := range browsers {
-				b.mustRefuse(t, s, p)
-			}
-			stopBrowsers(t, browsers)
-		})
+				got := h.devproxy(t, "untrust").must(t, 0)
+				for _, store := range []string{"System", "Chromium", "Firefox"} {
+					mustList(t, got, "removed", store)
+				}
+				// A profile that Firefox has made but not opened has none again.
+				for _, dir := range databases {
+					if fileExists(filepath.Join(dir, "cert9.db")) && len(h.nicknames(t, dir)) != 0 {
+						t.Errorf("%s still holds %q", dir, h.nicknames(t, dir))
+					}
+				}
+				clean.mustBe(t, readMachine(t))
+				h.devproxy(t, "untrust").must(t, 0)
+
+				// A running browser may keep a connection and its verdict about a
+				// leaf: a new process shows what is trusted now.
+				browsers = startBrowsers(t, h)
+				h.agree(t, "after untrust", browsers, false)
+				for _, b := range browsers {
+					b.mustRefuse(t, s, p)
+				}
+				stopBrowsers(t, browsers)
+			})
+		}
 	}
 }
 
-// TestBrowserFirstStart trusts before any browser was ever started.
-func TestBrowserFirstStart(t *testing.T) {
-	tool(t, "chromium")
-	tool(t, "firefox-esr")
-	tool(t, "certutil")
-	h := newHome(t)
-	p := startPage(t)
-	s := start(t, h, head+fmt.Sprintf("routes.\"page.localhost\" = %q", p.url))
-
-	// Firefox has no place yet where it would look.
-	got := h.devproxy(t, "trust").must(t, 3)
-	t.Cleanup(func() { h.devproxy(t, "untrust").must(t, 0) })
-	mustList(t, got, "trusted", "System")
-	mustList(t, got, "trusted", "Chromium")
-	mustList(t, got, "not trusted", "Firefox")
-	if want := "hint: Firefox: start Firefox once, then trust again"; !strings.Contains(got.stderr, want) {
-		t.Errorf("stderr lacks %q:\n%s", want, got)
+// agree compares doctor's word about each browser with what it shows.
+func (h *home) agree(t *testing.T, phase string, browsers []*browser, accepted bool) {
+	t.Helper()
+	d := h.diagnose(t, nil, "page.localhost")
+	for _, b := range browsers {
+		d.mustAgree(t, phase, strings.TrimSuffix(b.name, "-esr"), accepted)
 	}
-
-	chromium := startBrowser(t, h, "chromium")
-	firefox := startBrowser(t, h, "firefox-esr")
-	chromium.awake(t)
-	if problem := chromium.fetch(t, s.url("page.localhost", "/")); problem != "" {
-		t.Errorf("Chromium's first start: %s", problem)
-	}
-	chromium.mustOpen(t, s, p)
-
-	// What the hint says.
-	firefox.awake(t)
-	trustAll(t, h)
-	firefox.mustAcceptSoon(t, s, p)
-	firefox.mustOpen(t, s, p)
 }
 
 // TestTrustAgain takes the root away behind devproxy's back and trusts again. A
 // running Chromium has refused the leaf by then and asks about no leaf twice,
 // so that there must be another.
 func TestTrustAgain(t *testing.T) {
-	certutil := tool(t, "certutil")
+	certutil := certutil(t)
 	h := newHome(t)
 	profile := filepath.Join(h.dir, ".mozilla/firefox/p")
 	if err := os.MkdirAll(profile, 0o700); err != nil {
@@ -255,99 +228,4 @@ func (h *home) databases(t *testing.T, patterns ...string) []string {
 		}
 	}
 	return dirs
-}
-
-// nicknames returns what devproxy put into an NSS database, as certutil sees
-// it.
-func (h *home) nicknames(t *testing.T, dir string) []string {
-	t.Helper()
-	list := h.run(t, tool(t, "certutil"), "-L", "-d", "sql:"+dir).must(t, 0).stdout
-	return regexp.MustCompile(`(?m)^devproxy\S*`).FindAllString(list, -1)
-}
-
-// A systemStore is the content of Debian's store, wherever clients read it.
-type systemStore map[string]string
-
-func readSystemStore(t *testing.T) systemStore {
-	t.Helper()
-	store := make(systemStore)
-	for _, dir := range []string{"/etc/ssl/certs", "/usr/local/share/ca-certificates"} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			if target, err := os.Readlink(path); err == nil {
-				store[path] = "-> " + target
-			} else if !e.IsDir() {
-				store[path] = certificates(t, path)
-			}
-		}
-	}
-	if java := "/etc/ssl/certs/java/cacerts"; fileExists(java) {
-		// Entries have a date of their own, so that bytes cannot be compared.
-		list := finish(t, newHome(t).command(t, tool(t, "keytool"), "-list", "-rfc", "-keystore", java, "-storepass", "changeit")).must(t, 0)
-		for alias, cert := range javaEntries(list.stdout) {
-			store[java+" "+alias] = cert
-		}
-	}
-	return store
-}
-
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// certificates returns a file's certificates without regard to their order,
-// or a hash of what else it holds.
-func certificates(t *testing.T, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sums []string
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		sums = append(sums, fmt.Sprintf("%x %s", sha256.Sum256(cert.Raw), cert.Subject))
-	}
-	if len(sums) == 0 {
-		return fmt.Sprintf("%x", sha256.Sum256(data))
-	}
-	slices.Sort(sums)
-	return strings.Join(sums, "\n")
-}
-
-// javaEntries returns the certificates that "keytool -list -rfc" prints, by
-// alias.
-func javaEntries(list string) map[string]string {
-	entries := make(map[string]string)
-	parts := regexp.MustCompile(`(?m)^Alias name: (.*)$`).FindAllStringSubmatchIndex(list, -1)
-	for i, part := range parts {
-		end := len(list)
-		if i+1 < len(parts) {
-			end = parts[i+1][0]
-		}
-		if block, _ := pem.Decode([]byte(list[part[1]:end])); block != nil {
-			entries[list[part[2]:part[3]]] = fmt.Sprintf("%x", sha256.Sum256(block.Bytes))
-		}
-	}
-	return entries
-}
-
-// mustBe fails the test unless two readings are the same.
-func (want systemStore) mustBe(t *testing.T, got systemStore) {
-	t.Helper()
-	paths := maps.Clone(want)
-	maps.Copy(paths, got)
-	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		if got[path] != want[path] {
-			t.Errorf("%s changed:\ngot  %.300s\nwant %.300s", path, got[path], want[path])
-		}
-	}
 }

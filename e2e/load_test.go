@@ -41,6 +41,8 @@ func echo(t *testing.T) string {
 
 // A load is requests and WebSockets without pause, all of which must succeed.
 type load struct {
+	client func() *http.Client // a new one that finds the server; nil: trusts the home's root
+
 	requests, messages atomic.Int64
 
 	mu       sync.Mutex
@@ -74,14 +76,18 @@ func (l *load) run(ctx context.Context, t *testing.T, s *server, host string) *s
 		{"new connections", 2, func(tr *http.Transport) { tr.DisableKeepAlives = true }},
 	}
 	var wg sync.WaitGroup
+	newClient := l.client
+	if newClient == nil {
+		newClient = func() *http.Client { return s.client(t) }
+	}
 	for _, kind := range kinds {
-		client := s.client(t)
+		client := newClient()
 		kind.apply(client.Transport.(*http.Transport))
 		for range loadWorkers {
 			wg.Go(func() { l.request(ctx, client, kind.name, kind.protocol, s.url(host, "/")) })
 		}
 	}
-	client := s.client(t)
+	client := newClient()
 	client.Transport.(*http.Transport).ForceAttemptHTTP2 = false
 	client.Timeout = 0 // it would end the WebSockets
 	for n := range loadSockets {

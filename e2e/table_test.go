@@ -49,6 +49,7 @@ func tableLine(table, word string) string {
 // TestStartTable starts devproxy again and again, each time after what the
 // table advised last.
 func TestStartTable(t *testing.T) {
+	tool(t, "java")
 	h := newHome(t)
 	h.addBrowsers(t)
 	t.Cleanup(func() {
@@ -64,12 +65,12 @@ func TestStartTable(t *testing.T) {
 	h.write(t, "devproxy.toml", fmt.Sprintf("%s\nroutes.\"shop.test\" = \"http://%s\"", head, addr))
 
 	self := os.Getenv(envBinary)
-	const trusted = "trusted by System, Chromium, Firefox"
+	const trusted = "trusted by System, Java, Chromium, Firefox"
 	for _, step := range []struct {
 		name, root, next string
 		advice           string // a command at the end of next, to be run
 	}{
-		{"new", "not trusted yet by System, Chromium, Firefox", "make browsers and tools accept these URLs: ", self + " trust"},
+		{"new", "not trusted yet by System, Java, Chromium, Firefox", "make browsers and tools accept these URLs: ", self + " trust"},
 		{"trusted", trusted, "make shop.test lead to this machine: ", self + " hosts sync"},
 		{"name found", trusted, "start the app behind shop.test: nothing listens at http://" + addr, ""},
 	} {

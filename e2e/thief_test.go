@@ -69,7 +69,9 @@ func (a authority) sign(t *testing.T, template x509.Certificate) authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-24*time.Hour), time.Now().AddDate(0, 0, 60)
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-24*time.Hour), time.Now().AddDate(0, 0, 60)
+	}
 	if !template.IsCA {
 		template.KeyUsage = x509.KeyUsageDigitalSignature
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}

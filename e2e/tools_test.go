@@ -12,6 +12,8 @@ var packages = map[string]string{
 	"certutil":         "libnss3-tools",
 	"chromium":         "chromium",
 	"curl":             "curl",
+	"fish":             "fish",
+	"git":              "git",
 	"firefox-esr":      "firefox-esr",
 	"gnutls-cli":       "gnutls-bin",
 	"java":             "default-jre-headless",
@@ -19,6 +21,8 @@ var packages = map[string]string{
 	"node":             "nodejs",
 	"openssl":          "openssl",
 	"uwsgi":            "uwsgi-core",
+	"wget":             "wget",
+	"zsh":              "zsh",
 	"/usr/bin/python3": "python3",
 }
 
