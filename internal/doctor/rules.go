@@ -101,13 +101,13 @@ func rules() []rule {
 			proxies: curlProxies, direct: noProxy, try: "deno",
 		}, {
 			client: "java", programs: []string{"java"}, source: fromJava, oneAddress: true,
-			files:  []string{"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"},
+			files: []string{"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"},
 			opaque: []string{
 				"_JAVA_OPTIONS=trustStore",
 				"JAVA_TOOL_OPTIONS=roxyHost", "JAVA_TOOL_OPTIONS=useSystemProxies",
 				"JDK_JAVA_OPTIONS=roxyHost", "JDK_JAVA_OPTIONS=useSystemProxies",
 			},
-			try:    "java",
+			try: "java",
 		}, {
 			client: "go", programs: []string{"go"}, source: fromGo,
 			files: []string{"SSL_CERT_FILE"}, dirs: []string{"SSL_CERT_DIR"},
