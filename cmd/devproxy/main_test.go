@@ -28,6 +28,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DEVPROXY_HOME", "")
 			env.Setenv("XDG_DATA_HOME", "")
 			env.Setenv("XDG_CONFIG_HOME", "")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("SUDO_UID", "")
 			env.Setenv("SUDO_USER", "")
 			// Others may not write here, or the search would stop.
