@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,15 +37,11 @@ func readCertificates(file string) ([]fingerprint, error) {
 	return certificates(data), nil
 }
 
-// readCertificate returns the first certificate in a PEM file.
-func readCertificate(file string) (*x509.Certificate, error) {
-	data, err := readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(data)
+// parseCertificate returns the first certificate in PEM text.
+func parseCertificate(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s: no certificate in PEM form", file)
+		return nil, errors.New("no certificate in PEM form")
 	}
 	return x509.ParseCertificate(block.Bytes)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,8 +33,9 @@ func (f *fakeNSS) run(ctx context.Context, argv ...string) (result, error) {
 	case argv[1] == "-N":
 		err = nssdb.Create(ctx, dir)
 	case argv[1] == "-A":
-		root, readErr := readCertificate(value("-i"))
-		if err = readErr; err == nil {
+		data, readErr := os.ReadFile(value("-i"))
+		root, parseErr := parseCertificate(data)
+		if err = errors.Join(readErr, parseErr); err == nil {
 			err = nssdb.Add(ctx, dir, value("-n"), root)
 		}
 	default:

@@ -141,7 +141,7 @@ func (d *database) install(ctx context.Context, a anchor) error {
 	if err := d.writable(ctx, a); err != nil {
 		return err
 	}
-	root, err := readCertificate(a.file)
+	root, err := parseCertificate(a.pem) // the file may be another by now
 	if err != nil {
 		return err
 	}
