@@ -18,7 +18,8 @@ var leaves = []string{
 // parts are packages that one other may import beside the leaves: a part of it
 // that is large enough to stand alone.
 var parts = map[string]string{
-	"devproxy/internal/nssdb": "devproxy/internal/trust", // a file format, and when its owner believes it
+	"devproxy/internal/backend": "devproxy/internal/proxy", // connections to backends, and what may be tried again
+	"devproxy/internal/nssdb":   "devproxy/internal/trust", // a file format, and when its owner believes it
 }
 
 // owners are the only packages that may import a library, by its path or a

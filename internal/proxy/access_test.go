@@ -11,15 +11,15 @@ import (
 )
 
 func TestAccessLog(t *testing.T) {
-	b := backend(t, func(w http.ResponseWriter, r *http.Request) {
+	b := app(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(201)
 		io.WriteString(w, "12345")
 	})
 	down := at("127.0.0.1:" + closedPort(t))
 	f := start(t,
-		Route{"app.localhost", "/", b},
-		Route{"app.localhost", "/down", down},
-		Route{"app.localhost", "/silent", Backend{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Name: "silent"}},
+		Route{Host: "app.localhost", Path: "/", Backend: b},
+		Route{Host: "app.localhost", Path: "/down", Backend: down},
+		Route{Host: "app.localhost", Path: "/silent", Backend: Backend{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Name: "silent"}},
 	)
 	f.access.Store(true)
 	for protocol, name := range map[string]string{"h1": "HTTP/1.1", "h2": "HTTP/2.0"} {
@@ -30,7 +30,7 @@ func TestAccessLog(t *testing.T) {
 			backend         string
 		}{
 			{f.url("app.localhost", "/a%2Fb?token=secret"), "app.localhost", "/a%2Fb", 201, 5, b.Name},
-			{f.url("app.localhost", "/down?token=secret"), "app.localhost", "/down", 502, -1, down.Name},
+			{f.url("app.localhost", "/down?token=secret"), "app.localhost", "/down", 503, -1, down.Name},
 			{f.url("ap.localhost", "/?token=secret"), "ap.localhost", "/", 404, -1, ""},
 			{f.url("app.localhost", "/silent"), "app.localhost", "/silent", 200, 0, "silent"},
 		} {
@@ -74,7 +74,7 @@ func TestAccessLog(t *testing.T) {
 }
 
 func TestAccessLogIsSwitched(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, says("x"))})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, says("x"))})
 	client := f.client(t, "h2")
 	for _, on := range []bool{false, true, false} {
 		f.access.Store(on)
@@ -94,7 +94,7 @@ func TestAccessLogIsSwitched(t *testing.T) {
 // The writer that handlers get has all abilities of net/http's.
 func TestResponseWriter(t *testing.T) {
 	errs := make(chan error, 3)
-	f := start(t, Route{"app.localhost", "/", Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		errs <- rc.SetWriteDeadline(time.Now().Add(patience))
 		errs <- rc.SetReadDeadline(time.Time{})
@@ -116,7 +116,7 @@ func TestResponseWriter(t *testing.T) {
 
 // A handler of ours that panics is an error in the log and no silent success.
 func TestHandlerPanics(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", Backend{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: Backend{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic("oops")
 	})}})
 	f.access.Store(true)

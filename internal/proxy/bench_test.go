@@ -18,7 +18,7 @@ func BenchmarkForward(b *testing.B) {
 				name += "/access"
 			}
 			b.Run(name, func(b *testing.B) {
-				f := start(b, Route{"app.localhost", "/", backend(b, says(text))})
+				f := start(b, Route{Host: "app.localhost", Path: "/", Backend: app(b, says(text))})
 				f.access.Store(access)
 				client := f.client(b, protocol)
 				url := f.url("app.localhost", "/path?query")

@@ -61,7 +61,7 @@ func (f *fixture) upload(t testing.TB, path string, size int, chunked bool) {
 		t.Errorf("%s, %d bytes: %v", path, size, err)
 	}
 	if early := strings.HasPrefix(path, "/early"); early && (res.StatusCode != 413 || path != "/early/empty" && string(body) != "big") ||
-		!early && res.StatusCode != 502 {
+		!early && res.StatusCode != 503 {
 		t.Errorf("%s, %d bytes: got %d %q", path, size, res.StatusCode, body)
 	}
 }
@@ -70,10 +70,10 @@ func (f *fixture) upload(t testing.TB, path string, size int, chunked bool) {
 // one that is down. The client gets the whole answer, and nothing panics.
 func TestEarlyResponses(t *testing.T) {
 	f := start(t,
-		Route{"app.localhost", "/early/sized", answersEarly(t, earlySized)},
-		Route{"app.localhost", "/early/chunked", answersEarly(t, earlyChunked)},
-		Route{"app.localhost", "/early/empty", answersEarly(t, earlyEmpty)},
-		Route{"app.localhost", "/down", at("127.0.0.1:" + closedPort(t))},
+		Route{Host: "app.localhost", Path: "/early/sized", Backend: answersEarly(t, earlySized)},
+		Route{Host: "app.localhost", Path: "/early/chunked", Backend: answersEarly(t, earlyChunked)},
+		Route{Host: "app.localhost", Path: "/early/empty", Backend: answersEarly(t, earlyEmpty)},
+		Route{Host: "app.localhost", Path: "/down", Backend: at("127.0.0.1:" + closedPort(t))},
 	)
 	var uploads sync.WaitGroup
 	for _, path := range []string{"/early/sized", "/early/chunked", "/early/empty", "/down"} {
@@ -95,8 +95,8 @@ func TestEarlyResponses(t *testing.T) {
 // all the same, and is told that its connection ends there.
 func TestEarlyResponseInTheMiddle(t *testing.T) {
 	f := start(t,
-		Route{"app.localhost", "/sized", answersEarly(t, earlySized)},
-		Route{"app.localhost", "/chunked", answersEarly(t, earlyChunked)},
+		Route{Host: "app.localhost", Path: "/sized", Backend: answersEarly(t, earlySized)},
+		Route{Host: "app.localhost", Path: "/chunked", Backend: answersEarly(t, earlyChunked)},
 	)
 	for _, path := range []string{"/sized", "/chunked"} {
 		for _, head := range []string{"Content-Length: 9", "Content-Length: 9000000", "Transfer-Encoding: chunked"} {
@@ -114,7 +114,7 @@ func TestEarlyResponseInTheMiddle(t *testing.T) {
 
 // After a whole upload the connection goes on.
 func TestUploadKeepsConnection(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })})
 	conn := f.connect(t, "app.localhost")
 	answers := bufio.NewReader(conn)
 	for range 3 {
@@ -129,7 +129,7 @@ func TestUploadKeepsConnection(t *testing.T) {
 
 // A client that waits to be told to send the body is not told after the answer.
 func TestUnwantedBodyIsNotAskedFor(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", answersEarly(t, earlyEmpty)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: answersEarly(t, earlyEmpty)})
 	conn := f.connect(t, "app.localhost")
 	io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
 	answers := bufio.NewReader(conn)

@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
 	"syscall"
 
 	"go.uber.org/zap"
+
+	"devproxy/internal/backend"
 )
 
 // statusClientClosed is logged for a request whose client left before there
@@ -19,29 +23,64 @@ type failure struct {
 	reason string // a clause that begins with "it": "it refused the connection"
 	detail string // the system's own words, or ""
 	hint   string
+	absent bool // nobody listens there, for the moment
 }
 
 // explain classifies the error of a round trip. Its text never has what a
 // backend sent: net/http quotes malformed responses in its errors.
 func explain(err error) failure {
-	dial, dialing := errors.AsType[*dialError](err)
+	dial, dialing := errors.AsType[*backend.DialError](err)
 	switch {
+	case dialing && dial.Exhausted():
+		return failure{status: http.StatusServiceUnavailable, reason: "devproxy has no file descriptor left for it", detail: dial.Error(),
+			hint: "Close what holds so many connections, or raise the limit (ulimit -n)."}
 	case dialing && dial.Timeout():
-		return failure{http.StatusGatewayTimeout, "it did not accept a connection in time", dial.Error(),
-			"Is the address right, and the machine reachable?"}
-	case dialing && isRefused(err):
-		return failure{http.StatusBadGateway, "it refused the connection", dial.Error(),
-			"Is the app running, and on this port?"}
+		return failure{status: http.StatusGatewayTimeout, reason: "it did not accept a connection in time", detail: dial.Error(),
+			hint: "Is the address right, and the machine reachable?"}
+	case dialing && dial.Refused():
+		return failure{status: http.StatusServiceUnavailable, reason: "nobody listens there", detail: dial.Error(),
+			hint: "Is the app running, and on this port?", absent: true}
 	case dialing:
-		return failure{http.StatusBadGateway, "it could not be reached", dial.Error(), ""}
-	case isTimeout(err):
-		return failure{http.StatusGatewayTimeout, "it stopped answering", errno(err), ""}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errno(err) != "":
-		return failure{http.StatusBadGateway, "it closed the connection without a response", errno(err),
-			"The app's own log may say why."}
+		return failure{status: http.StatusBadGateway, reason: "it could not be reached", detail: dial.Error()}
 	}
-	return failure{http.StatusBadGateway, "it sent no valid HTTP/1.1 response", "",
-		"Does the app speak plain HTTP on this port?"}
+	if f, ok := explainTLS(err); ok {
+		return f
+	}
+	switch {
+	case isTimeout(err):
+		return failure{status: http.StatusGatewayTimeout, reason: "it stopped answering", detail: errno(err)}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, backend.ErrTwice), errno(err) != "":
+		return failure{status: http.StatusBadGateway, reason: "it closed the connection without a response", detail: errno(err),
+			hint: "The app's own log may say why."}
+	}
+	return failure{status: http.StatusBadGateway, reason: "it sent no valid HTTP response",
+		hint: "Does the app speak plain HTTP on this port?"}
+}
+
+// explainTLS classifies what goes wrong with an https backend before the first
+// request.
+func explainTLS(err error) (failure, bool) {
+	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return failure{status: http.StatusBadGateway, reason: "its certificate was not accepted", detail: bad.Err.Error(),
+			hint: "If it is for another name, set host to that name; if you know the server, insecure = true takes any certificate."}, true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return failure{status: http.StatusBadGateway, reason: "it does not speak TLS",
+			hint: "Write the target with http:// instead of https://."}, true
+	}
+	if alert, ok := errors.AsType[tls.AlertError](err); ok {
+		return failure{status: http.StatusBadGateway, reason: "it broke off the TLS handshake", detail: alert.Error(),
+			hint: "The server's own log may say why."}, true
+	}
+	return failure{}, false
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && timeout.Timeout()
 }
 
 // errno returns the text of the operating system's error in err, or "".
@@ -54,8 +93,9 @@ func errno(err error) string {
 
 // failed ends a request for which the backend gave no response.
 func (x *exchange) failed(r *http.Request, err error) {
+	gone := context.Cause(r.Context()) == errRouteGone
 	switch {
-	case r.Context().Err() != nil, x.upgraded:
+	case r.Context().Err() != nil && !gone, x.upgraded:
 		// The client has left or the proxy is shutting down; and a connection
 		// that was taken over has no place for a page.
 		panic(http.ErrAbortHandler)
@@ -64,6 +104,9 @@ func (x *exchange) failed(r *http.Request, err error) {
 		return
 	}
 	f := explain(err)
+	if gone {
+		f = failure{status: http.StatusServiceUnavailable, reason: "the route is gone or leads elsewhere by now"}
+	}
 	x.proxy.log.Warn("backend failed",
 		zap.String("host", x.host),
 		zap.String("backend", x.route.Backend.Name),
@@ -76,6 +119,12 @@ func (x *exchange) failed(r *http.Request, err error) {
 // brokenOff notes the end of a request that was abandoned half-way.
 func (x *exchange) brokenOff(r *http.Request) {
 	clientLeft := r.Context().Err() != nil || x.writeErr != nil
+	if x.forwarded && x.route.tenure.ctx.Err() != nil && !clientLeft {
+		x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
+			zap.String("host", x.host),
+			zap.String("backend", x.route.Backend.Name))
+		return
+	}
 	switch {
 	case x.status == 0 && clientLeft:
 		x.status = statusClientClosed

@@ -13,7 +13,7 @@ import (
 
 // newForwarder returns the handler that passes requests on to backends. Each
 // request carries its exchange in its context, so one forwarder serves all.
-func newForwarder(transport http.RoundTripper, log *zap.Logger) *httputil.ReverseProxy {
+func newForwarder(log *zap.Logger) *httputil.ReverseProxy {
 	// It writes about bodies that broke off; exchange.brokenOff says more.
 	errorLog, err := zap.NewStdLogAt(log, zap.DebugLevel)
 	if err != nil {
@@ -21,7 +21,7 @@ func newForwarder(transport http.RoundTripper, log *zap.Logger) *httputil.Revers
 	}
 	return &httputil.ReverseProxy{
 		Rewrite:       rewrite,
-		Transport:     transport,
+		Transport:     outward{},
 		FlushInterval: -1, // what has arrived goes out at once
 		BufferPool:    newBufferPool(),
 		ErrorLog:      errorLog,
@@ -29,8 +29,10 @@ func newForwarder(transport http.RoundTripper, log *zap.Logger) *httputil.Revers
 			if res.StatusCode < 100 || res.StatusCode > 999 {
 				return errStatus // net/http would panic when asked to send it
 			}
-			stripResponse(res.Header)
-			stripResponse(res.Trailer)
+			rules := &exchangeOf(res.Request.Context()).route.Rules
+			stripResponse(res.Header, rules.KeepHSTS)
+			stripResponse(res.Trailer, rules.KeepHSTS)
+			rules.Response.apply(res.Header)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -45,7 +47,8 @@ type exchangeKey struct{}
 
 func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
 
-// forward has the route's backend answer over HTTP/1.1.
+// forward has the route's backend answer. What takes longer than the route's
+// tenure is cancelled.
 func (p *Proxy) forward(x *exchange, r *http.Request) {
 	x.forwarded = true
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
@@ -53,27 +56,39 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 		// HTTP/2: an echo, or an upload that is refused early.
 		x.duplex = http.NewResponseController(x).EnableFullDuplex() == nil
 	}
-	p.forwarder.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
-	stripResponse(x.Header()) // trailers are in there, which came after all else
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, x))
+	defer cancel(nil)
+	defer context.AfterFunc(x.route.tenure.ctx, func() { cancel(errRouteGone) })()
+	p.forwarder.ServeHTTP(x, r.WithContext(ctx))
+	stripResponse(x.Header(), x.route.Rules.KeepHSTS) // trailers are in there, which came after all else
 	if x.uploading() && !x.upgraded && !x.waitsForContinue(r) {
 		x.linger(r)
 	}
 }
 
 // rewrite makes the request for the backend. Hop-by-hop headers are gone
-// already; method, host, path, query and all other headers stay as they are.
+// already; method, host, path, query and all other headers stay as they are,
+// but for what the route's rules change.
 func rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	x := exchangeOf(in.Context())
 
-	target := x.route.Backend.URL
-	out.URL.Scheme, out.URL.Host, out.URL.User = target.Scheme, x.proxy.dialer.poolHost(in.Context(), target.Host), nil
+	route := x.route
+	out.URL.User = nil
 	out.URL.RawQuery = in.URL.RawQuery // net/http has removed what it cannot parse
-	setPath(out.URL, x.path)
+	setPath(out.URL, route.stripped(x.path))
 
 	dropForged(out.Header)
 	dropH2C(out.Header)
 	setForwarded(out.Header, in, x.local)
+	if route.strips() {
+		out.Header.Set("X-Forwarded-Prefix", route.Path)
+	}
+	if route.Rules.SendHost != "" {
+		out.Host = route.Rules.SendHost
+	}
+	addHop(out.Header, in.Header, route)
+	route.Rules.Request.apply(out.Header)
 
 	if out.Body != nil {
 		body := &requestBody{ReadCloser: out.Body, in: in}
@@ -108,6 +123,15 @@ type requestBody struct {
 	begun   atomic.Bool // somebody has wanted to read it
 	ended   atomic.Bool // it was read to its end
 	broken  atomic.Bool // reading failed before that
+}
+
+// Close does nothing to a body that nobody has begun to read: an attempt to
+// connect that failed closes it, and another may follow.
+func (b *requestBody) Close() error {
+	if !b.begun.Load() {
+		return nil
+	}
+	return b.ReadCloser.Close()
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {

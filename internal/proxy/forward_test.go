@@ -57,7 +57,7 @@ var oddTargets = []string{
 }
 
 func TestTargetIsUnchanged(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", requestLines(t)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: requestLines(t)})
 	for _, target := range oddTargets {
 		res := f.raw(t, "app.localhost", "OPTIONS "+target+" HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
 		got, _, _ := strings.Cut(readAll(t, res.Body), "\n")
@@ -91,7 +91,7 @@ func TestTargetIsUnchanged(t *testing.T) {
 
 // A space in an HTTP/2 path must not become the end of an HTTP/1.1 target.
 func TestSpaceInTarget(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(_ http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the backend saw %q", r.RequestURI)
 	})})
 	for _, target := range []string{"/a b", "/a?b c", "/ HTTP/1.1"} {
@@ -168,7 +168,7 @@ func (c *h2conn) request(stream uint32, end bool, fields ...string) {
 }
 
 func TestNothingIsCompressed(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "asked for %q", r.Header["Accept-Encoding"])
 	})})
 	both(t, func(t *testing.T, protocol string) {
@@ -184,7 +184,7 @@ func TestNothingIsCompressed(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		w.Header().Set("X-Length", fmt.Sprint(r.ContentLength))
 		io.Copy(w, r.Body)
@@ -219,7 +219,7 @@ func TestBodies(t *testing.T) {
 
 func TestTrailers(t *testing.T) {
 	requestTrailer := make(chan http.Header, 1)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		requestTrailer <- r.Trailer.Clone()
 		w.Header().Set("Trailer", "X-Sum")
@@ -252,7 +252,7 @@ func TestTrailers(t *testing.T) {
 }
 
 func TestInformationalResponses(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
@@ -279,8 +279,8 @@ func TestInformationalResponses(t *testing.T) {
 // The backend decides whether the body is wanted at all.
 func TestExpectContinue(t *testing.T) {
 	f := start(t,
-		Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })},
-		Route{"app.localhost", "/no", backend(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) })},
+		Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })},
+		Route{Host: "app.localhost", Path: "/no", Backend: app(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) })},
 	)
 	head := " HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
 
@@ -301,7 +301,7 @@ func TestExpectContinue(t *testing.T) {
 }
 
 func TestHeadAndEmptyResponses(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "HEAD" {
 			w.Header().Set("Content-Length", "1234")
 			return
@@ -325,7 +325,7 @@ func TestHeadAndEmptyResponses(t *testing.T) {
 }
 
 func TestConnectIsRefused(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(http.ResponseWriter, *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(http.ResponseWriter, *http.Request) {
 		t.Error("CONNECT has reached the backend")
 	})})
 	for _, target := range []string{"app.localhost:443", "/"} {
@@ -339,7 +339,7 @@ func TestConnectIsRefused(t *testing.T) {
 // When the client leaves, the backend learns of it.
 func TestClientCancelReachesBackend(t *testing.T) {
 	started, ended := make(chan bool), make(chan bool)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/streaming" {
 			w.(http.Flusher).Flush()
 		}
@@ -387,7 +387,7 @@ func TestClientCancelReachesBackend(t *testing.T) {
 
 // A malformed body is the client's fault.
 func TestBrokenRequestBody(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })})
 	res := f.raw(t, "app.localhost", "POST / HTTP/1.1\r\nHost: app.localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
 	if res.StatusCode != 400 {
 		t.Errorf("got %d, want 400", res.StatusCode)

@@ -41,12 +41,12 @@ var framing = [...]string{
 }
 
 // forgeable reports whether a backend may read the header name as Forwarded,
-// X-Real-IP or one of X-Forwarded-*, or as a framing header that it is not.
+// X-Real-IP or one of X-Forwarded-* or X-Devproxy-*, or as a framing header that
+// it is not.
 // WSGI, CGI and PHP hand headers to the app as variables, where case is gone
 // and "-", "_" and other punctuation are one: a Content_Length would win over
 // the length of the body.
 func forgeable(name string) bool {
-	const prefix = "x-forwarded"
 	for _, other := range framing {
 		if foldsTo(name, other) {
 			return !strings.EqualFold(name, other)
@@ -57,7 +57,14 @@ func forgeable(name string) bool {
 		return false
 	case foldsTo(name, "forwarded"), foldsTo(name, "x-real-ip"):
 		return true
-	case len(name) < len(prefix) || !foldsTo(name[:len(prefix)], prefix):
+	}
+	return foldsBelow(name, "x-forwarded") || foldsBelow(name, "x-devproxy")
+}
+
+// foldsBelow reports whether name folds to prefix, or to one that goes on after
+// a hyphen.
+func foldsBelow(name, prefix string) bool {
+	if len(name) < len(prefix) || !foldsTo(name[:len(prefix)], prefix) {
 		return false
 	}
 	return len(name) == len(prefix) || !alphanumeric(name[len(prefix)])
@@ -92,13 +99,16 @@ func alphanumeric(c byte) bool {
 // connection and would be wrong, and remembered, for ours:
 // Strict-Transport-Security outlives devproxy in the browser and takes the
 // host's other ports along; Alt-Svc would send the browser past the proxy.
-func stripResponse(h http.Header) {
+// A route may keep the former.
+func stripResponse(h http.Header, keepHSTS bool) {
 	const hsts, altSvc = "Strict-Transport-Security", "Alt-Svc"
-	delete(h, hsts)
 	delete(h, altSvc)
 	// Trailers that were not announced. Constants: this runs for each response.
-	delete(h, http.TrailerPrefix+hsts)
 	delete(h, http.TrailerPrefix+altSvc)
+	if !keepHSTS {
+		delete(h, hsts)
+		delete(h, http.TrailerPrefix+hsts)
+	}
 }
 
 // dropH2C takes back an upgrade to cleartext HTTP/2. It is obsolete (RFC 9113,

@@ -14,7 +14,7 @@ import (
 // The backend sees the browser's headers, what the proxy knows, and nothing more.
 func TestHeadersToBackend(t *testing.T) {
 	seen := make(chan *http.Request, 1)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r })})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r })})
 	port := fmt.Sprint(f.addr.Port())
 	both(t, func(t *testing.T, protocol string) {
 		get(t, f.client(t, protocol), f.url("app.localhost", "/"),
@@ -28,6 +28,7 @@ func TestHeadersToBackend(t *testing.T) {
 			"Authorization": {"Bearer x"}, "Accept-Language": {"de"},
 			"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"https"},
 			"X-Forwarded-Host": {"app.localhost:" + port}, "X-Forwarded-Port": {port},
+			"X-Devproxy-Hops": {"app.localhost"},
 		}
 		if !maps.EqualFunc(got.Header, want, slices.Equal) {
 			t.Errorf("headers: got %v, want %v", got.Header, want)
@@ -41,7 +42,7 @@ func TestHeadersToBackend(t *testing.T) {
 // X-Forwarded-Port is where the client really connected, whatever Host says.
 func TestForwardedPortIsReal(t *testing.T) {
 	seen := make(chan http.Header, 1)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })})
 	f.raw(t, "app.localhost", "GET / HTTP/1.1\r\nHost: app.localhost:1\r\n\r\n")
 	got := receive(t, "the request", seen)
 	if port := fmt.Sprint(f.addr.Port()); got.Get("X-Forwarded-Port") != port || got.Get("X-Forwarded-Host") != "app.localhost:1" {
@@ -51,11 +52,11 @@ func TestForwardedPortIsReal(t *testing.T) {
 
 func TestForgedHeadersAreDropped(t *testing.T) {
 	seen := make(chan http.Header, 1)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })})
 	forged := []string{
 		"X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "x_forwarded-for", "X-Forwarded_Host", "X-Forwarded-Prefix",
 		"X-Forwarded-Server", "X-Forwarded-Ssl", "X_FORWARDED_PROTO", "X.Forwarded.Proto", "X-Forwarded", "Forwarded", "FORWARDED",
-		"X-Real-Ip", "X_Real_IP", "x-real_ip",
+		"X-Real-Ip", "X_Real_IP", "x-real_ip", "X_Devproxy_Hops", "X-Devproxy-Other",
 	}
 	kept := []string{"X-Forwardedness", "X-Forward", "Forwarded-By", "X-Real-Ipv6", "X_Custom", "Real-Ip"}
 	head := "GET / HTTP/1.1\r\nHost: app.localhost\r\n"
@@ -95,7 +96,7 @@ func TestForgeable(t *testing.T) {
 
 // The response is the backend's but for what would outlive or bypass the proxy.
 func TestHeadersToClient(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h["Strict-Transport-Security"] = []string{"max-age=31536000; includeSubDomains"}
 		h["Alt-Svc"] = []string{`h3=":443"`}
@@ -123,7 +124,7 @@ func TestHeadersToClient(t *testing.T) {
 
 // A head of nearly 256 KiB passes; a larger one is refused, not cut.
 func TestBigHeaders(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, len(r.Header.Get("Cookie")))
 	})})
 	both(t, func(t *testing.T, protocol string) {

@@ -32,14 +32,14 @@ func TestImpossibleStatus(t *testing.T) {
 	statuses := []string{"000", "007", "099"}
 	var routes []Route
 	for _, status := range statuses {
-		routes = append(routes, Route{"app.localhost", "/" + status, answers(t, "HTTP/1.1 "+status+" X\r\nContent-Length: 0\r\n\r\n")})
+		routes = append(routes, Route{Host: "app.localhost", Path: "/" + status, Backend: answers(t, "HTTP/1.1 "+status+" X\r\nContent-Length: 0\r\n\r\n")})
 	}
-	routes = append(routes, Route{"app.localhost", "/999", answers(t, "HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n")})
+	routes = append(routes, Route{Host: "app.localhost", Path: "/999", Backend: answers(t, "HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n")})
 	f := start(t, routes...)
 	both(t, func(t *testing.T, protocol string) {
 		client := f.client(t, protocol)
 		for _, status := range statuses {
-			if res, body := get(t, client, f.url("app.localhost", "/"+status)); res.StatusCode != 502 || !strings.Contains(body, "no valid HTTP/1.1") {
+			if res, body := get(t, client, f.url("app.localhost", "/"+status)); res.StatusCode != 502 || !strings.Contains(body, "no valid HTTP response") {
 				t.Errorf("%s: got %d %q, want 502", status, res.StatusCode, body)
 			}
 		}
@@ -54,7 +54,7 @@ func TestImpossibleStatus(t *testing.T) {
 
 // Neither informational responses nor trailers carry what responses may not.
 func TestHeadersToClientElsewhere(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", answers(t, "HTTP/1.1 103 Early Hints\r\n"+
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: answers(t, "HTTP/1.1 103 Early Hints\r\n"+
 		"Strict-Transport-Security: max-age=1\r\nAlt-Svc: h3=\":443\"\r\nLink: </a>\r\n\r\n"+
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Alt-Svc, X-Sum\r\n\r\n"+
 		"0\r\nAlt-Svc: h3=\":443\"\r\nStrict-Transport-Security: max-age=1\r\nX-Sum: 1\r\nX-Late: 2\r\n\r\n")})
@@ -83,7 +83,7 @@ func TestHeadersToClientElsewhere(t *testing.T) {
 
 // A backend cannot keep a client busy with informational responses alone.
 func TestEndlessInformationalResponses(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", rawBackend(t, func(conn net.Conn) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: rawBackend(t, func(conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
 			return
 		}
@@ -104,7 +104,7 @@ func TestEndlessInformationalResponses(t *testing.T) {
 
 // What only HTTP/2 can carry is refused before it is an HTTP/1.1 request.
 func TestHostileH2(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(_ http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the backend saw %s %s", r.Method, r.Host)
 	})})
 	for _, test := range []struct{ method, authority string }{
@@ -137,7 +137,7 @@ func TestHostileH2(t *testing.T) {
 
 // Names that an app could take for a header that frames the request.
 func TestFramingHeadersInDisguise(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", requestLines(t)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: requestLines(t)})
 	res := f.raw(t, "app.localhost", "POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n"+
 		"Content_Length: 7\r\ncontent.length: 7\r\nTransfer_Encoding: 7\r\nContent_Type: 7\r\nHost_: kept\r\nContent_Lengths: kept\r\nTe: trailers\r\n\r\n{}")
 	got := readAll(t, res.Body)
@@ -152,7 +152,7 @@ func TestFramingHeadersInDisguise(t *testing.T) {
 }
 
 func TestLongPathIsCutInLog(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, says("x"))})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, says("x"))})
 	f.access.Store(true)
 	get(t, f.client(t, "h2"), f.url("app.localhost", "/"+strings.Repeat("a", 200<<10)))
 	eventually(t, "the access line", func() bool { return f.logs.FilterMessage("request").Len() == 1 })

@@ -28,11 +28,15 @@ var pageText string
 //go:embed pages/style.css
 var styleText string
 
+//go:embed pages/wait.js
+var waitText string
+
 // pages writes devproxy's own answers: a page for browsers, one line of text
 // for all others.
 type pages struct {
 	template *template.Template
 	policy   string // the Content-Security-Policy header
+	waiting  string // that of a page that waits for the backend
 }
 
 // A page is one such answer. All its fields are shown as text, whatever
@@ -45,7 +49,8 @@ type page struct {
 	Hint    string
 	Nearest *link // what was probably meant
 	Routes  []link
-	More    int // routes that are not listed
+	More    int  // routes that are not listed
+	Wait    bool // load again when the backend is there
 }
 
 type fact struct{ Label, Value string }
@@ -55,14 +60,20 @@ type link struct{ Text, URL, Backend string }
 
 func newPages() *pages {
 	tmpl := template.Must(template.New("page").Parse(pageText))
-	// The style sheet goes into the page; its hash is all the policy allows.
+	// Style sheet and script go into the page; their hashes are all that the
+	// policy allows.
 	template.Must(tmpl.New("style").Parse(styleText))
-	hash := sha256.Sum256([]byte(styleText))
+	template.Must(tmpl.New("wait").Parse(waitText))
 	// Without frame-ancestors: an app that shows another route in a frame
 	// should show this page, too, when that route is broken.
-	policy := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-" +
-		base64.StdEncoding.EncodeToString(hash[:]) + "'"
-	return &pages{tmpl, policy}
+	policy := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + sourceHash(styleText)
+	return &pages{tmpl, policy, policy + "; connect-src 'self'; script-src " + sourceHash(waitText)}
+}
+
+// sourceHash allows a text in a Content-Security-Policy.
+func sourceHash(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
 }
 
 func (p *pages) write(w http.ResponseWriter, r *http.Request, pg page) {
@@ -80,6 +91,9 @@ func (p *pages) write(w http.ResponseWriter, r *http.Request, pg page) {
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", p.policy)
+	if pg.Wait {
+		h.Set("Content-Security-Policy", p.waiting)
+	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
@@ -189,6 +203,11 @@ func (p *Proxy) badGateway(x *exchange, r *http.Request, f failure) {
 		Message: fmt.Sprintf("%s is routed to %s, but %s.",
 			x.route.label(), x.route.Backend.Name, f.reason),
 		Hint: f.hint,
+	}
+	if f.absent {
+		pg.Title = "The app is not there"
+		pg.Wait = r.Method == http.MethodGet
+		x.Header().Set("Retry-After", "1")
 	}
 	if f.detail != "" {
 		pg.Facts = []fact{{"Error", f.detail}}

@@ -15,11 +15,11 @@ const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avi
 
 func TestNotFound(t *testing.T) {
 	f := start(t,
-		Route{"shop.localhost", "/", nowhere},
-		Route{"shop.localhost", "/api", nowhere},
-		Route{"xn--bcher-kva.localhost", "/", nowhere},
-		Route{"*.tenant.localhost", "/", nowhere},
-		Route{"docs.localhost", "/guide", nowhere},
+		Route{Host: "shop.localhost", Path: "/", Backend: nowhere},
+		Route{Host: "shop.localhost", Path: "/api", Backend: nowhere},
+		Route{Host: "xn--bcher-kva.localhost", Path: "/", Backend: nowhere},
+		Route{Host: "*.tenant.localhost", Path: "/", Backend: nowhere},
+		Route{Host: "docs.localhost", Path: "/guide", Backend: nowhere},
 	)
 	both(t, func(t *testing.T, protocol string) {
 		client := f.client(t, protocol)
@@ -65,21 +65,29 @@ func TestPagesAreEscaped(t *testing.T) {
 	const attack = `<script>alert(1)</script>"'&`
 	b := at("127.0.0.1:" + closedPort(t))
 	b.Name = "http://" + attack
-	f := start(t, Route{"app.localhost", "/", b}, Route{"x.localhost", "/y", b})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: b}, Route{Host: "x.localhost", Path: "/y", Backend: b})
 	client := f.client(t, "h1")
 	for path, host := range map[string]string{"/": "app.localhost", "/" + attack: "x.localhost"} {
 		res := f.raw(t, host, "GET "+strings.ReplaceAll(path, " ", "")+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: text/html\r\n\r\n")
 		body := readAll(t, res.Body)
-		if strings.Contains(body, "<script") || !strings.Contains(body, "&lt;script&gt;") {
+		if strings.Contains(body, "<script>alert") || !strings.Contains(body, "&lt;script&gt;") {
 			t.Errorf("%s: got\n%s", path, body)
 		}
 	}
+	inner := func(body, element string) string {
+		_, body, _ = strings.Cut(body, "<"+element+">")
+		body, _, _ = strings.Cut(body, "</"+element+">")
+		hash := sha256.Sum256([]byte(body))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
+	}
 	res, body := get(t, client, f.url("app.localhost", "/"), "Accept", browser)
-	style := body[strings.Index(body, "<style>")+len("<style>") : strings.Index(body, "</style>")]
-	hash := sha256.Sum256([]byte(style))
-	want := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
-	if got := res.Header.Get("Content-Security-Policy"); got != want {
-		t.Errorf("policy: got %q, want %q", got, want)
+	strict := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + inner(body, "style")
+	if got, want := res.Header.Get("Content-Security-Policy"), strict+"; connect-src 'self'; script-src "+inner(body, "script"); got != want {
+		t.Errorf("policy of a page that waits: got %q, want %q", got, want)
+	}
+	res, _ = get(t, client, f.url("x.localhost", "/"), "Accept", browser)
+	if got := res.Header.Get("Content-Security-Policy"); got != strict {
+		t.Errorf("policy: got %q, want %q", got, strict)
 	}
 	if links := regexp.MustCompile(`(?i)(src|url)\s*[=(]|@import|style=`).FindString(body); links != "" {
 		t.Errorf("the page loads something: %q", links)
@@ -88,14 +96,14 @@ func TestPagesAreEscaped(t *testing.T) {
 
 func TestBadGatewayPage(t *testing.T) {
 	port := closedPort(t)
-	f := start(t, Route{"app.localhost", "/api", at("localhost:" + port)})
+	f := start(t, Route{Host: "app.localhost", Path: "/api", Backend: at("localhost:" + port)})
 	res, body := get(t, f.client(t, "h2"), f.url("app.localhost", "/api/x"), "Accept", browser)
-	if res.StatusCode != 502 {
-		t.Errorf("got %d, want 502", res.StatusCode)
+	if res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" {
+		t.Errorf("got %d, Retry-After %q; want 503 and 1 second", res.StatusCode, res.Header.Get("Retry-After"))
 	}
 	text := html.UnescapeString(body)
 	for _, want := range []string{
-		"app.localhost/api", "http://localhost:" + port, "it refused the connection",
+		"app.localhost/api", "http://localhost:" + port, "nobody listens there",
 		"127.0.0.1:" + port, "[::1]:" + port, "refused", "Is the app running",
 	} {
 		if !strings.Contains(text, want) {
@@ -110,7 +118,7 @@ func TestBadGatewayPage(t *testing.T) {
 func TestManyRoutesAreCut(t *testing.T) {
 	var routes []Route
 	for i := range 500 {
-		routes = append(routes, Route{fmt.Sprintf("app%d.localhost", i), "/", nowhere})
+		routes = append(routes, Route{Host: fmt.Sprintf("app%d.localhost", i), Path: "/", Backend: nowhere})
 	}
 	f := start(t, routes...)
 	_, body := get(t, f.client(t, "h1"), f.url("zzzzzzzz.localhost", "/"), "Accept", browser)

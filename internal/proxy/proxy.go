@@ -59,8 +59,6 @@ type Proxy struct {
 	access    *zap.Logger
 	pages     *pages
 
-	dialer    *dialer
-	transport *http.Transport
 	forwarder *httputil.ReverseProxy
 
 	https    *http.Server
@@ -80,20 +78,17 @@ func New(cfg Config) (*Proxy, error) {
 		return nil, errors.New("proxy needs certificates")
 	}
 	logger := cmp.Or(cfg.Logger, zap.NewNop())
-	dialer := newDialer()
 	p := &Proxy{
 		table:     cfg.Table,
 		accessLog: cfg.AccessLog,
 		log:       logger.Named("proxy"),
 		access:    logger.Named("access"),
 		pages:     newPages(),
-		dialer:    dialer,
-		transport: newTransport(dialer),
 	}
 	if p.accessLog == nil {
 		p.accessLog = func() bool { return false }
 	}
-	p.forwarder = newForwarder(interim{p.transport}, p.log)
+	p.forwarder = newForwarder(p.log)
 	p.newServers(cfg)
 	return p, nil
 }
@@ -115,6 +110,7 @@ type exchange struct {
 	bytes     atomic.Int64 // of the response's body, or sent after an upgrade
 	upgraded  bool
 	forwarded bool         // to a backend's URL
+	handled   bool         // by the route's handler
 	duplex    bool         // the response may begin while the request's body is coming
 	body      *requestBody // the one being sent to the backend, if any
 	writeErr  error        // the first failure to write to the client
@@ -144,12 +140,26 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		p.misdirected(x, r)
 	} else if x.route = routes.lookup(x.host, x.path); x.route == nil {
 		p.notFound(x, r, routes)
-	} else if h := x.route.Backend.Handler; h != nil {
-		h.ServeHTTP(x, r)
+	} else if x.route.Backend.Handler != nil {
+		x.handle(r)
+	} else if r.Header[waitHeader] != nil {
+		p.await(x, r)
+	} else if chain := hops(r.Header); len(chain) >= maxHops {
+		p.loop(x, r, chain)
 	} else {
 		p.forward(x, r)
 	}
 	x.finished = true
+}
+
+// handle has a handler of this process answer.
+func (x *exchange) handle(r *http.Request) {
+	x.handled = true
+	if x.route.strips() {
+		r = r.Clone(r.Context())
+		setPath(r.URL, x.route.stripped(x.path))
+	}
+	x.route.Backend.Handler.ServeHTTP(x, r)
 }
 
 // end runs when the request is over, also when it is abandoned by a panic:

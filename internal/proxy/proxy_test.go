@@ -29,6 +29,11 @@ import (
 	"devproxy/internal/hostname"
 )
 
+const (
+	loopback4 = "127.0.0.1"
+	loopback6 = "::1"
+)
+
 // patience bounds what must happen soon; a test that waits that long fails.
 const patience = 10 * time.Second
 
@@ -254,7 +259,7 @@ func readAll(t testing.TB, r io.Reader) string {
 }
 
 // backend starts a plain HTTP server and returns a route's backend for it.
-func backend(t testing.TB, handler http.HandlerFunc) Backend {
+func app(t testing.TB, handler http.HandlerFunc) Backend {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
@@ -345,7 +350,7 @@ func TestHandlerBackend(t *testing.T) {
 		saw = r
 		io.WriteString(w, "<p>hello")
 	}
-	f := start(t, Route{"hello.localhost", "/", Backend{Handler: http.HandlerFunc(handler), Name: "builtin:hello"}})
+	f := start(t, Route{Host: "hello.localhost", Path: "/", Backend: Backend{Handler: http.HandlerFunc(handler), Name: "builtin:hello"}})
 	both(t, func(t *testing.T, protocol string) {
 		res, body := get(t, f.client(t, protocol), f.url("hello.localhost", "/x"), "X-Forwarded-For", "192.0.2.1")
 		if body != "<p>hello" || res.StatusCode != 200 {
@@ -361,7 +366,7 @@ func TestHandlerBackend(t *testing.T) {
 }
 
 func TestUnknownNameGetsNoCertificate(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", at("127.0.0.1:1")})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: at("127.0.0.1:1")})
 	_, err := tls.Dial("tcp", f.addr.String(), &tls.Config{RootCAs: authority().pool, ServerName: "bank.example"})
 	if alert, ok := errors.AsType[tls.AlertError](err); ok {
 		t.Fatalf("got alert %v", alert)

@@ -41,10 +41,10 @@ func (f *fixture) redirectTo(t testing.TB, httpsPort uint16) func(text string) *
 }
 
 var redirectRoutes = []Route{
-	{"app.localhost", "/", nowhere},
-	{"api.localhost", "/v1", nowhere},
-	{"*.shop.localhost", "/", nowhere},
-	{"xn--bcher-kva.localhost", "/", nowhere},
+	{Host: "app.localhost", Path: "/", Backend: nowhere},
+	{Host: "api.localhost", Path: "/v1", Backend: nowhere},
+	{Host: "*.shop.localhost", Path: "/", Backend: nowhere},
+	{Host: "xn--bcher-kva.localhost", Path: "/", Backend: nowhere},
 }
 
 func TestRedirect(t *testing.T) {

@@ -26,13 +26,17 @@ func (x *exchange) WriteHeader(status int) {
 		if x.uploading() && status >= 200 {
 			x.Header().Set("Connection", "close")
 		}
+		if x.handled {
+			stripResponse(x.Header(), x.route.Rules.KeepHSTS)
+			x.route.Rules.Response.apply(x.Header())
+		}
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
 
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
-		x.status = http.StatusOK // which net/http is about to send
+		x.WriteHeader(http.StatusOK) // which net/http is about to send
 	}
 	n, err := x.ResponseWriter.Write(b)
 	x.bytes.Add(int64(n))
@@ -45,7 +49,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 // FlushError sends what has been written so far.
 func (x *exchange) FlushError() error {
 	if x.status == 0 {
-		x.status = http.StatusOK
+		x.WriteHeader(http.StatusOK)
 	}
 	return http.NewResponseController(x.ResponseWriter).Flush()
 }

@@ -14,7 +14,7 @@ import (
 func TestResumption(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
-			table, err := NewTable([]Route{{"app.localhost", "/", nowhere}})
+			table, err := NewTable([]Route{{Host: "app.localhost", Path: "/", Backend: nowhere}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestResumption(t *testing.T) {
 			if _, err := dial(); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 				t.Errorf("the route has gone: got %v, want the alert unrecognized_name", err)
 			}
-			if err := table.Replace([]Route{{"app.localhost", "/", nowhere}}); err != nil {
+			if err := table.Replace([]Route{{Host: "app.localhost", Path: "/", Backend: nowhere}}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := dial(); err != nil {

@@ -114,12 +114,13 @@ func unlessClosed(err error) error {
 // connections, which do not end by themselves, and the requests that are left
 // are broken off. It returns ctx's error if there were such requests.
 func (p *Proxy) Shutdown(ctx context.Context) error {
+	p.table.pools.StopWaiting()
 	err := p.drain(ctx)
 	p.cancel()
 	p.https.Close()
 	p.redirect.Close()
 	p.settle()
-	p.transport.CloseIdleConnections()
+	p.table.pools.CloseIdle()
 	return err
 }
 

@@ -22,7 +22,7 @@ func goroutines() int { return runtime.NumGoroutine() }
 
 // WebSockets over HTTP/2 must never be offered (RFC 8441, section 3).
 func TestSettings(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", nowhere})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: nowhere})
 	conn := f.connectH2(t, "app.localhost")
 	if v, ok := conn.settings.Value(http2.SettingEnableConnectProtocol); ok {
 		t.Errorf("SETTINGS_ENABLE_CONNECT_PROTOCOL is offered: %d", v)
@@ -48,7 +48,7 @@ func TestTimeLimits(t *testing.T) {
 }
 
 func TestTLSVersions(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", nowhere})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: nowhere})
 	for version, want := range map[uint16]bool{
 		tls.VersionTLS10: false,
 		tls.VersionTLS11: false,
@@ -68,7 +68,7 @@ func TestTLSVersions(t *testing.T) {
 }
 
 func TestALPN(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", nowhere})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: nowhere})
 	for _, test := range []struct {
 		offer []string
 		want  string
@@ -89,8 +89,8 @@ func TestResetFlood(t *testing.T) {
 	noticed := make(chan bool)
 	slow := func(http.ResponseWriter, *http.Request) { <-noticed }
 	f := start(t,
-		Route{"app.localhost", "/slow", Backend{Handler: http.HandlerFunc(slow)}},
-		Route{"app.localhost", "/", backend(t, says("fine"))},
+		Route{Host: "app.localhost", Path: "/slow", Backend: Backend{Handler: http.HandlerFunc(slow)}},
+		Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))},
 	)
 	const streams = 5000
 	conn := f.connectH2(t, "app.localhost")
@@ -130,7 +130,7 @@ func TestResetFlood(t *testing.T) {
 // A shutdown waits for the requests in progress, and only for them.
 func TestShutdownDrains(t *testing.T) {
 	started, proceed := make(chan bool), make(chan bool)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		started <- true
 		<-proceed
 		io.WriteString(w, "complete")
@@ -183,7 +183,7 @@ func TestShutdownDrains(t *testing.T) {
 // When its time is over, a shutdown breaks streams off.
 func TestShutdownGivesUp(t *testing.T) {
 	ended := make(chan bool, 3)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		ended <- true
@@ -224,7 +224,7 @@ func TestShutdownGivesUp(t *testing.T) {
 // The connections that were kept for backends are given back.
 func TestShutdownClosesPool(t *testing.T) {
 	closed := make(chan bool, 1)
-	f := start(t, Route{"app.localhost", "/", rawBackend(t, func(conn net.Conn) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: rawBackend(t, func(conn net.Conn) {
 		in := bufio.NewReader(conn)
 		http.ReadRequest(in)
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -241,13 +241,13 @@ func TestShutdownClosesPool(t *testing.T) {
 // A whole life leaves no goroutine behind.
 func TestShutdownLeavesNothing(t *testing.T) {
 	serve := func() {
-		b := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		b := app(t, func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			if r.URL.Path == "/stream" {
 				<-r.Context().Done()
 			}
 		})
-		table, err := NewTable([]Route{{"app.localhost", "/", b}, {"app.localhost", "/ws", upgrades(t, "", echo)}})
+		table, err := NewTable([]Route{{Host: "app.localhost", Path: "/", Backend: b}, {Host: "app.localhost", Path: "/ws", Backend: upgrades(t, "", echo)}})
 		if err != nil {
 			t.Fatal(err)
 		}

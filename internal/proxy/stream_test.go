@@ -2,12 +2,13 @@ package proxy
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -19,7 +20,7 @@ func TestEventStream(t *testing.T) {
 		both(t, func(t *testing.T, protocol string) {
 			events := make(chan string)
 			defer close(events)
-			f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+			f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", kind)
 				w.(http.Flusher).Flush()
 				for event := range events {
@@ -46,7 +47,7 @@ func TestEventStream(t *testing.T) {
 // A response of known length is not held back either.
 func TestSlowDownload(t *testing.T) {
 	proceed := make(chan bool)
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "4")
 		io.WriteString(w, "ab")
 		w.(http.Flusher).Flush()
@@ -71,7 +72,7 @@ func TestSlowDownload(t *testing.T) {
 
 // Request and response may stream at the same time, also over HTTP/1.1.
 func TestFullDuplex(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		rc.EnableFullDuplex()
 		rc.Flush()
@@ -99,7 +100,7 @@ func TestFullDuplex(t *testing.T) {
 
 // A response that comes before the end of the upload arrives.
 func TestEarlyResponse(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", rawBackend(t, func(conn net.Conn) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: rawBackend(t, func(conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
 			t.Error(err)
 		}
@@ -126,21 +127,21 @@ func TestBackendDiesMidBody(t *testing.T) {
 		}
 	}
 	f := start(t,
-		Route{"app.localhost", "/die", rawBackend(t, func(conn net.Conn) {
+		Route{Host: "app.localhost", Path: "/die", Backend: rawBackend(t, func(conn net.Conn) {
 			http.ReadRequest(bufio.NewReader(conn))
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 			wait()
 		})},
-		Route{"app.localhost", "/chunked", rawBackend(t, func(conn net.Conn) {
+		Route{Host: "app.localhost", Path: "/chunked", Backend: rawBackend(t, func(conn net.Conn) {
 			http.ReadRequest(bufio.NewReader(conn))
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
 			wait()
 		})},
-		Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+		Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		})},
-		Route{"app.localhost", "/ok", backend(t, says("fine"))},
+		Route{Host: "app.localhost", Path: "/ok", Backend: app(t, says("fine"))},
 	)
 	both(t, func(t *testing.T, protocol string) {
 		client := f.client(t, protocol)
@@ -178,31 +179,32 @@ func TestBackendGivesNoResponse(t *testing.T) {
 	routes := []struct {
 		path    string
 		backend Backend
+		status  int
 		want    string
 	}{
-		{"/refuse", at("127.0.0.1:" + port), "refused the connection"},
-		{"/localhost", at("localhost:" + port), "[::1]:" + port},
-		{"/close", rawBackend(t, func(conn net.Conn) { http.ReadRequest(bufio.NewReader(conn)) }), "closed the connection without a response"},
+		{"/refuse", at("127.0.0.1:" + port), 503, "nobody listens there"},
+		{"/localhost", at("localhost:" + port), 503, "[::1]:" + port},
+		{"/close", rawBackend(t, func(conn net.Conn) { http.ReadRequest(bufio.NewReader(conn)) }), 502, "closed the connection without a response"},
 		{"/garbage", rawBackend(t, func(conn net.Conn) {
 			http.ReadRequest(bufio.NewReader(conn))
 			io.WriteString(conn, "SSH-2.0-OpenSSH_9.2 secret\r\n\r\n")
-		}), "no valid HTTP/1.1 response"},
+		}), 502, "no valid HTTP response"},
 		{"/upgrade", rawBackend(t, func(conn net.Conn) {
 			http.ReadRequest(bufio.NewReader(conn))
 			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
-		}), "no valid HTTP/1.1 response"},
+		}), 502, "no valid HTTP response"},
 	}
 	var table []Route
 	for _, r := range routes {
-		table = append(table, Route{"app.localhost", r.path, r.backend})
+		table = append(table, Route{Host: "app.localhost", Path: r.path, Backend: r.backend})
 	}
 	f := start(t, table...)
 	both(t, func(t *testing.T, protocol string) {
 		client := f.client(t, protocol)
 		for _, r := range routes {
 			res, body := get(t, client, f.url("app.localhost", r.path))
-			if res.StatusCode != 502 || !strings.Contains(body, r.want) || !strings.Contains(body, r.backend.Name) || strings.Count(body, "\n") != 1 {
-				t.Errorf("%s: got %d %q, want 502 and one line with %q and the backend", r.path, res.StatusCode, body, r.want)
+			if res.StatusCode != r.status || !strings.Contains(body, r.want) || !strings.Contains(body, r.backend.Name) || strings.Count(body, "\n") != 1 {
+				t.Errorf("%s: got %d %q, want %d and one line with %q and the backend", r.path, res.StatusCode, body, r.status, r.want)
 			}
 			if strings.Contains(body, "secret") {
 				t.Errorf("%s: the answer repeats what the backend sent", r.path)
@@ -223,15 +225,18 @@ func TestBackendGivesNoResponse(t *testing.T) {
 // that is in flight, the next burst not at all.
 func TestConnectionsAreReused(t *testing.T) {
 	const burst = 40
-	dialled := make(chan bool, 10*burst)
 	gate := make(chan bool)
-	b := backend(t, func(http.ResponseWriter, *http.Request) { <-gate })
-	f := start(t, Route{"app.localhost", "/", b})
-	connect := f.transport.DialContext
-	f.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		dialled <- true
-		return connect(ctx, network, address)
+	var dialled atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gate }))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialled.Add(1)
+		}
 	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	b := at(srv.Listener.Addr().String())
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: b})
 	client := f.client(t, "h2")
 	for round := range 3 {
 		done := make(chan error, burst)
@@ -254,12 +259,12 @@ func TestConnectionsAreReused(t *testing.T) {
 			}
 		}
 		// The table may be replaced meanwhile.
-		if err := f.table.Replace([]Route{{"app.localhost", "/", at(b.URL.Host)}}); err != nil {
+		if err := f.table.Replace([]Route{{Host: "app.localhost", Path: "/", Backend: at(b.URL.Host)}}); err != nil {
 			t.Fatal(err)
 		}
 		// A few may begin before the last connections are back in the pool;
 		// with net/http's default pool each round would dial anew.
-		if got := len(dialled); got > burst+burst/2 {
+		if got := dialled.Load(); got > burst+burst/2 {
 			t.Errorf("round %d: %d dials so far, want about %d", round, got, burst)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // connections of other routes do not notice.
 func TestSwapUnderLoad(t *testing.T) {
 	ticks := map[string]chan bool{"/h1": make(chan bool), "/h2": make(chan bool)}
-	streaming := backend(t, func(w http.ResponseWriter, r *http.Request) {
+	streaming := app(t, func(w http.ResponseWriter, r *http.Request) {
 		for i := 0; ; i++ {
 			fmt.Fprintf(w, "%d\n", i)
 			w.(http.Flusher).Flush()
@@ -26,14 +26,14 @@ func TestSwapUnderLoad(t *testing.T) {
 		}
 	})
 	fixed := []Route{
-		{"stream.localhost", "/", streaming},
-		{"app.localhost", "/", upgrades(t, "", echo)},
+		{Host: "stream.localhost", Path: "/", Backend: streaming},
+		{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", echo)},
 	}
-	moving := []Backend{backend(t, says("one")), backend(t, says("two"))}
+	moving := []Backend{app(t, says("one")), app(t, says("two"))}
 	routes := func(i int) []Route {
-		list := append([]Route{{"moving.localhost", "/", moving[i%2]}}, fixed...)
+		list := append([]Route{{Host: "moving.localhost", Path: "/", Backend: moving[i%2]}}, fixed...)
 		for n := range i % 20 {
-			list = append(list, Route{fmt.Sprintf("extra%d.localhost", n), "/", nowhere})
+			list = append(list, Route{Host: fmt.Sprintf("extra%d.localhost", n), Path: "/", Backend: nowhere})
 		}
 		return list
 	}

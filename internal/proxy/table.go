@@ -1,14 +1,18 @@
 package proxy
 
 import (
+	"cmp"
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
+	"devproxy/internal/backend"
 	"devproxy/internal/hostname"
 )
 
@@ -25,14 +29,28 @@ type Route struct {
 	Path string
 
 	Backend Backend
+	Rules   Rules
+
+	target backend.Target // the zero value with a handler
+	pool   *backend.Pool  // nil with a handler
+	tenure *tenure
 }
 
 // A Backend answers requests: a server at a URL, or a handler in this
 // process. Exactly one of URL and Handler is set.
 type Backend struct {
-	// URL is "http://host:port". A host of "localhost" means both loopback
-	// addresses, 127.0.0.1 and ::1.
+	// URL is "http://host:port", "h2c://host:port" (HTTP/2 without TLS),
+	// "https://host:port" or "unix:/path". A host of "localhost" means both
+	// loopback addresses, 127.0.0.1 and ::1.
 	URL *url.URL
+
+	// ServerName is what the certificate at an https URL must be for; "" means
+	// the URL's host. Insecure takes any certificate. Roots returns the anchors,
+	// and nil means the system's; it is called concurrently, and the same for
+	// all backends of a table.
+	ServerName string
+	Insecure   bool
+	Roots      func() *x509.CertPool
 
 	// Handler is called from many goroutines at once. It sees the request as
 	// the client sent it, with the TLS state of the client's connection.
@@ -43,11 +61,41 @@ type Backend struct {
 	Name string
 }
 
+// Probe reports whether a backend accepts connections: nil if it does, and
+// always nil for a handler. It sends nothing. It gives up when ctx ends, at
+// the latest after 5 seconds for each address.
+func Probe(ctx context.Context, b Backend) error {
+	target, err := b.target()
+	if err != nil || b.Handler != nil {
+		return err
+	}
+	return backend.Probe(ctx, target)
+}
+
+// target returns where the backend's URL leads, nowhere for a handler.
+func (b Backend) target() (backend.Target, error) {
+	if (b.URL == nil) == (b.Handler == nil) {
+		return backend.Target{}, errors.New("a backend needs either a URL or a handler")
+	}
+	if b.Handler != nil {
+		return backend.Target{}, nil
+	}
+	t, err := backend.ParseTarget(b.URL)
+	if err == nil && t.Scheme == "https" {
+		t.ServerName, t.Insecure = cmp.Or(b.ServerName, t.ServerName), b.Insecure
+	}
+	return t, err
+}
+
 // A Table decides which route answers a request. All methods may be called
 // at any time from any goroutine; a request is decided by the routes in force
 // when it begins.
 type Table struct {
 	current atomic.Pointer[snapshot]
+
+	replacing sync.Mutex // guards what follows
+	pools     backend.Pools
+	leaving   map[destination]*tenure // of routes that are gone, for the time of grace
 }
 
 // NewTable returns a table of the given routes; none is fine too. It fails as
@@ -64,13 +112,34 @@ func NewTable(routes []Route) (*Table, error) {
 // error, which names a route that is malformed or there twice, the table
 // stays as it is. The slice may be reused afterwards; URLs and handlers may
 // not be changed any more.
+//
+// What runs on routes that stay, or whose rules only have changed, goes on. What
+// runs on one that is gone or leads elsewhere is ended after 10 seconds, unless
+// it is back by then.
 func (t *Table) Replace(routes []Route) error {
 	s, err := newSnapshot(routes)
 	if err != nil {
 		return err
 	}
+	t.replacing.Lock()
+	defer t.replacing.Unlock()
+	t.connect(s)
+	t.settle(s)
 	t.current.Store(s)
 	return nil
+}
+
+// connect gives each route of s the pool of its target, and gives up those that
+// no route leads to any more.
+func (t *Table) connect(s *snapshot) {
+	used := make(map[backend.Target]bool)
+	for _, r := range s.routes {
+		if r.Backend.Handler == nil {
+			used[r.target] = true
+			r.pool = t.pools.Get(r.target, r.Backend.Roots)
+		}
+	}
+	t.pools.Keep(func(target backend.Target) bool { return used[target] })
 }
 
 // Covers reports whether host, a normalised name, is routed or is one that a
@@ -122,7 +191,8 @@ func newSnapshot(routes []Route) (*snapshot, error) {
 }
 
 func (s *snapshot) add(r *Route) error {
-	if err := r.Backend.check(); err != nil {
+	var err error
+	if r.target, err = r.Backend.target(); err != nil {
 		return err
 	}
 	base, wild := strings.CutPrefix(r.Host, "*.")
@@ -161,23 +231,6 @@ func (h *hostRoutes) add(r *Route) error {
 	default:
 		h.paths[r.Path] = r
 		h.longest = max(h.longest, len(r.Path))
-	}
-	return nil
-}
-
-func (b Backend) check() error {
-	switch {
-	case (b.URL == nil) == (b.Handler == nil):
-		return errors.New("a backend needs either a URL or a handler")
-	case b.Handler != nil:
-		return nil
-	case b.URL.Scheme != "http":
-		return fmt.Errorf("backend scheme %q is not supported", b.URL.Scheme)
-	case b.URL.Hostname() == "":
-		return fmt.Errorf("backend %q has no host", b.URL.Redacted())
-	}
-	if port, err := strconv.ParseUint(b.URL.Port(), 10, 16); err != nil || port == 0 {
-		return fmt.Errorf("backend %q has no usable port", b.URL.Redacted())
 	}
 	return nil
 }

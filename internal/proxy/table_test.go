@@ -18,7 +18,7 @@ func tableOf(t testing.TB, keys ...string) *snapshot {
 	var routes []Route
 	for _, key := range keys {
 		host, path, _ := strings.Cut(key, "/")
-		routes = append(routes, Route{host, "/" + path, nowhere})
+		routes = append(routes, Route{Host: host, Path: "/" + path, Backend: nowhere})
 	}
 	table, err := NewTable(routes)
 	if err != nil {
@@ -119,7 +119,7 @@ func FuzzLookup(f *testing.F) {
 		var routes []Route
 		for key := range strings.FieldsSeq(keys) {
 			host, path, _ := strings.Cut(key, "/")
-			route := Route{host, "/" + path, nowhere}
+			route := Route{Host: host, Path: "/" + path, Backend: nowhere}
 			if table.Replace(append(routes, route)) == nil {
 				routes = append(routes, route)
 			}
@@ -143,10 +143,10 @@ func FuzzLookup(f *testing.F) {
 
 func TestCovers(t *testing.T) {
 	table, err := NewTable([]Route{
-		{"shop.localhost", "/", nowhere},
-		{"a.b.test", "/api", nowhere},
-		{"*.tenant.example.dev", "/", nowhere},
-		{"intranet", "/", nowhere},
+		{Host: "shop.localhost", Path: "/", Backend: nowhere},
+		{Host: "a.b.test", Path: "/api", Backend: nowhere},
+		{Host: "*.tenant.example.dev", Path: "/", Backend: nowhere},
+		{Host: "intranet", Path: "/", Backend: nowhere},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestCovers(t *testing.T) {
 }
 
 func TestReplaceRefuses(t *testing.T) {
-	table, err := NewTable([]Route{{"app.localhost", "/", nowhere}})
+	table, err := NewTable([]Route{{Host: "app.localhost", Path: "/", Backend: nowhere}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,27 +189,27 @@ func TestReplaceRefuses(t *testing.T) {
 		return Backend{URL: u, Name: s}
 	}
 	for name, routes := range map[string][]Route{
-		"same host":          {{"a.test", "/", nowhere}, {"a.test", "/", nowhere}},
-		"same path":          {{"a.test", "/x", nowhere}, {"a.test", "/x", nowhere}},
-		"same wildcard":      {{"*.a.test", "/", nowhere}, {"*.a.test", "/", nowhere}},
-		"upper case":         {{"A.test", "/", nowhere}},
-		"final dot":          {{"a.test.", "/", nowhere}},
-		"unicode":            {{"bücher.test", "/", nowhere}},
-		"no host":            {{"", "/", nowhere}},
-		"bare wildcard":      {{"*", "/", nowhere}},
-		"empty base":         {{"*.", "/", nowhere}},
-		"inner wildcard":     {{"a.*.test", "/", nowhere}},
-		"IP address":         {{"127.0.0.1", "/", nowhere}},
-		"no path":            {{"a.test", "", nowhere}},
-		"relative path":      {{"a.test", "x", nowhere}},
-		"final slash":        {{"a.test", "/x/", nowhere}},
-		"no backend":         {{"a.test", "/", Backend{}}},
-		"two backends":       {{"a.test", "/", Backend{URL: &url.URL{Scheme: "http", Host: "a:1"}, Handler: http.NotFoundHandler()}}},
-		"unsupported scheme": {{"a.test", "/", target("ftp://a:1")}},
-		"no port":            {{"a.test", "/", target("http://a")}},
-		"port 0":             {{"a.test", "/", target("http://a:0")}},
-		"port too large":     {{"a.test", "/", target("http://a:65536")}},
-		"no backend host":    {{"a.test", "/", target("http://:1")}},
+		"same host":          {{Host: "a.test", Path: "/", Backend: nowhere}, {Host: "a.test", Path: "/", Backend: nowhere}},
+		"same path":          {{Host: "a.test", Path: "/x", Backend: nowhere}, {Host: "a.test", Path: "/x", Backend: nowhere}},
+		"same wildcard":      {{Host: "*.a.test", Path: "/", Backend: nowhere}, {Host: "*.a.test", Path: "/", Backend: nowhere}},
+		"upper case":         {{Host: "A.test", Path: "/", Backend: nowhere}},
+		"final dot":          {{Host: "a.test.", Path: "/", Backend: nowhere}},
+		"unicode":            {{Host: "bücher.test", Path: "/", Backend: nowhere}},
+		"no host":            {{Host: "", Path: "/", Backend: nowhere}},
+		"bare wildcard":      {{Host: "*", Path: "/", Backend: nowhere}},
+		"empty base":         {{Host: "*.", Path: "/", Backend: nowhere}},
+		"inner wildcard":     {{Host: "a.*.test", Path: "/", Backend: nowhere}},
+		"IP address":         {{Host: "127.0.0.1", Path: "/", Backend: nowhere}},
+		"no path":            {{Host: "a.test", Path: "", Backend: nowhere}},
+		"relative path":      {{Host: "a.test", Path: "x", Backend: nowhere}},
+		"final slash":        {{Host: "a.test", Path: "/x/", Backend: nowhere}},
+		"no backend":         {{Host: "a.test", Path: "/", Backend: Backend{}}},
+		"two backends":       {{Host: "a.test", Path: "/", Backend: Backend{URL: &url.URL{Scheme: "http", Host: "a:1"}, Handler: http.NotFoundHandler()}}},
+		"unsupported scheme": {{Host: "a.test", Path: "/", Backend: target("ftp://a:1")}},
+		"no port":            {{Host: "a.test", Path: "/", Backend: target("http://a")}},
+		"port 0":             {{Host: "a.test", Path: "/", Backend: target("http://a:0")}},
+		"port too large":     {{Host: "a.test", Path: "/", Backend: target("http://a:65536")}},
+		"no backend host":    {{Host: "a.test", Path: "/", Backend: target("http://:1")}},
 	} {
 		if err := table.Replace(routes); err == nil {
 			t.Errorf("%s: got no error", name)
@@ -224,7 +224,7 @@ func TestReplaceRefuses(t *testing.T) {
 }
 
 func TestReplaceKeepsNoSlice(t *testing.T) {
-	routes := []Route{{"a.test", "/", nowhere}}
+	routes := []Route{{Host: "a.test", Path: "/", Backend: nowhere}}
 	table, err := NewTable(routes)
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +293,7 @@ func BenchmarkLookup(b *testing.B) {
 func BenchmarkReplace(b *testing.B) {
 	var routes []Route
 	for i := range 10_000 {
-		routes = append(routes, Route{fmt.Sprintf("app%d.localhost", i), "/", nowhere})
+		routes = append(routes, Route{Host: fmt.Sprintf("app%d.localhost", i), Path: "/", Backend: nowhere})
 	}
 	table, err := NewTable(nil)
 	if err != nil {

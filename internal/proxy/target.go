@@ -158,6 +158,11 @@ func setPath(u *url.URL, path string) {
 	if u.EscapedPath() == path {
 		return
 	}
+	if plain, err := url.PathUnescape(path); err == nil {
+		if u.Path, u.RawPath = plain, path; u.EscapedPath() == path {
+			return
+		}
+	}
 	// net/url would write Opaque "//x" as "scheme://x". So a path that begins
 	// with two slashes and has characters that belong escaped gets them escaped.
 	if !strings.HasPrefix(path, "//") {

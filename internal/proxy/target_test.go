@@ -128,12 +128,12 @@ func TestDirected(t *testing.T) {
 
 // Every host but the connection's own is refused, on both protocols.
 func TestForgedHost(t *testing.T) {
-	contacted := backend(t, func(w http.ResponseWriter, r *http.Request) {
+	contacted := app(t, func(w http.ResponseWriter, r *http.Request) {
 		if host, ok := splitHost(r.Host); !ok || strings.ToLower(strings.TrimSuffix(host, ".")) != "app.localhost" {
 			t.Errorf("the backend saw host %q", r.Host)
 		}
 	})
-	f := start(t, Route{"app.localhost", "/", contacted}, Route{"other.localhost", "/", contacted})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: contacted}, Route{Host: "other.localhost", Path: "/", Backend: contacted})
 	for _, test := range []struct {
 		sni, host string
 		want      int
@@ -235,7 +235,7 @@ func TestHTTPSURL(t *testing.T) {
 }
 
 func ExampleTable_Covers() {
-	table, err := NewTable([]Route{{"shop.localhost", "/", Backend{Handler: http.NotFoundHandler()}}})
+	table, err := NewTable([]Route{{Host: "shop.localhost", Path: "/", Backend: Backend{Handler: http.NotFoundHandler()}}})
 	if err != nil {
 		fmt.Println(err)
 		return

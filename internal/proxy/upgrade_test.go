@@ -65,7 +65,7 @@ func expect(t testing.TB, in io.Reader, want string) {
 }
 
 func TestUpgrade(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", upgrades(t, "", echo)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", echo)})
 	f.access.Store(true)
 	conn, in := f.openSocket(t, "")
 	for i := range 3 {
@@ -84,7 +84,7 @@ func TestUpgrade(t *testing.T) {
 
 // What either side sends together with its half of the handshake arrives.
 func TestUpgradeEarlyBytes(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", upgrades(t, "welcome", echo)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "welcome", echo)})
 	for range 20 {
 		conn, in := f.openSocket(t, "early")
 		io.WriteString(conn, " later")
@@ -96,7 +96,7 @@ func TestUpgradeEarlyBytes(t *testing.T) {
 // A side that has finished sending may still receive.
 func TestUpgradeHalfClose(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
-		f := start(t, Route{"app.localhost", "/", upgrades(t, "", func(conn net.Conn, in *bufio.Reader) {
+		f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", func(conn net.Conn, in *bufio.Reader) {
 			all, _ := io.ReadAll(in)
 			io.WriteString(conn, "got "+string(all))
 		})})
@@ -109,7 +109,7 @@ func TestUpgradeHalfClose(t *testing.T) {
 	})
 	t.Run("backend", func(t *testing.T) {
 		received := make(chan string, 1)
-		f := start(t, Route{"app.localhost", "/", upgrades(t, "bye", func(conn net.Conn, in *bufio.Reader) {
+		f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "bye", func(conn net.Conn, in *bufio.Reader) {
 			conn.(*net.TCPConn).CloseWrite()
 			all, _ := io.ReadAll(in)
 			received <- string(all)
@@ -128,7 +128,7 @@ func TestUpgradeHalfClose(t *testing.T) {
 
 func TestUpgradeEndsWithBackend(t *testing.T) {
 	die := make(chan bool)
-	f := start(t, Route{"app.localhost", "/", upgrades(t, "", func(conn net.Conn, _ *bufio.Reader) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", func(conn net.Conn, _ *bufio.Reader) {
 		<-die
 		conn.(*net.TCPConn).SetLinger(0) // a reset, as from a process that was killed
 	})})
@@ -143,20 +143,20 @@ func TestUpgradeEndsWithBackend(t *testing.T) {
 // A backend that does not want to switch answers as to any request.
 func TestUpgradeRefused(t *testing.T) {
 	f := start(t,
-		Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) })},
-		Route{"app.localhost", "/ws", at("127.0.0.1:" + closedPort(t))},
+		Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) })},
+		Route{Host: "app.localhost", Path: "/ws", Backend: at("127.0.0.1:" + closedPort(t))},
 	)
 	if res := f.raw(t, "app.localhost", strings.Replace(upgradeHead, "/ws", "/", 1)); res.StatusCode != 403 {
 		t.Errorf("got %d, want the backend's 403", res.StatusCode)
 	}
-	if res := f.raw(t, "app.localhost", upgradeHead); res.StatusCode != 502 {
-		t.Errorf("backend is down: got %d, want 502", res.StatusCode)
+	if res := f.raw(t, "app.localhost", upgradeHead); res.StatusCode != 503 {
+		t.Errorf("backend is down: got %d, want 503", res.StatusCode)
 	}
 }
 
 // Cleartext HTTP/2 would carry requests past the routes.
 func TestUpgradeToH2CIsNotPassedOn(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%q %q %q", r.Header["Upgrade"], r.Header["Connection"], r.Header["Http2-Settings"])
 	})})
 	for _, token := range []string{"h2c", "H2C", "websocket, h2c", "foo/1,h2c/1"} {
@@ -170,7 +170,7 @@ func TestUpgradeToH2CIsNotPassedOn(t *testing.T) {
 
 // Opening and closing many leaves nothing behind.
 func TestUpgradesLeaveNothing(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", upgrades(t, "", echo)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", echo)})
 	rounds := 200
 	if testing.Short() {
 		rounds = 20
@@ -187,7 +187,7 @@ func TestUpgradesLeaveNothing(t *testing.T) {
 
 // A shutdown drains requests, but does not wait for an upgraded connection.
 func TestShutdownClosesUpgrades(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", upgrades(t, "", echo)})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", echo)})
 	_, in := f.openSocket(t, "")
 	f.connect(t, "app.localhost") // a browser's spare connection, as in TestShutdownDrains
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

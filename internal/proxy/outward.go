@@ -13,11 +13,13 @@ const maxInterim = 1000
 
 var errInterim = errors.New("too many informational responses")
 
-// An interim sends requests, and looks at the informational responses (1xx)
-// that net/http's reverse proxy passes on where nothing else gets to see them.
-type interim struct{ http.RoundTripper }
+// outward sends requests to the backends of their routes. It looks at the
+// informational responses (1xx) that net/http's reverse proxy passes on where
+// nothing else gets to see them.
+type outward struct{}
 
-func (t interim) RoundTrip(r *http.Request) (*http.Response, error) {
+func (outward) RoundTrip(r *http.Request) (*http.Response, error) {
+	route := exchangeOf(r.Context()).route
 	// The trace is the reverse proxy's, made for this request alone.
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.Got1xxResponse != nil {
 		pass, seen := trace.Got1xxResponse, 0
@@ -31,9 +33,9 @@ func (t interim) RoundTrip(r *http.Request) (*http.Response, error) {
 				// well, a client could get it twice.
 				return nil
 			}
-			stripResponse(http.Header(header))
+			stripResponse(http.Header(header), route.Rules.KeepHSTS)
 			return pass(code, header)
 		}
 	}
-	return t.RoundTripper.RoundTrip(r)
+	return route.pool.RoundTrip(r, route.Rules.Hold)
 }

@@ -36,7 +36,7 @@ func silent(t *testing.T) string {
 // minutes. It has time enough for a machine that is far away.
 func TestSilentBackend(t *testing.T) {
 	t.Parallel() // it only waits
-	f := start(t, Route{"app.localhost", "/", at(silent(t))})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: at(silent(t))})
 	began := time.Now()
 	res, body := get(t, f.client(t, "h1"), f.url("app.localhost", "/"))
 	if took := time.Since(began); res.StatusCode != 504 || took < 2*time.Second {

@@ -1,13 +1,13 @@
-package proxy
+package backend
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,34 +19,40 @@ import (
 func serveOn(t testing.TB, ln net.Listener, text string) (*httptest.Server, *atomic.Int64) {
 	t.Helper()
 	accepted := new(atomic.Int64)
-	srv := httptest.NewUnstartedServer(says(text))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			accepted.Add(1)
+		}
+	}
 	srv.Listener.Close()
-	srv.Listener = countingListener{ln, accepted}
+	srv.Listener = ln
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return srv, accepted
 }
 
-type countingListener struct {
-	net.Listener
-	accepted *atomic.Int64
-}
-
-func (ln countingListener) Accept() (net.Conn, error) {
-	conn, err := ln.Listener.Accept()
-	if err == nil {
-		ln.accepted.Add(1)
+// get sends a request through a pool.
+func get(t testing.TB, p *Pool) (string, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return conn, err
+	res, err := p.RoundTrip(r, 0)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return string(body), err
 }
 
 // expire makes the next request look for the backend on 127.0.0.1 again.
-func (d *dialer) expire(backend string) {
-	d.fallbacks.mu.Lock()
-	defer d.fallbacks.mu.Unlock()
-	if b := d.fallbacks.byBackend[backend]; b != nil {
-		b.checked = b.checked.Add(-recheckTime)
-	}
+func (l *loopback) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.checked = l.checked.Add(-recheckTime)
 }
 
 // Somebody else listens on ::1. He gets requests while the app does not
@@ -54,43 +60,36 @@ func (d *dialer) expire(backend string) {
 func TestLocalhostReturns(t *testing.T) {
 	ln4 := listen(t, loopback4)
 	port := portOf(ln4)
-	backend := "localhost:" + port
-	f := start(t, Route{"app.localhost", "/", at(backend)})
-	both(t, func(t *testing.T, protocol string) {
-		client := f.client(t, protocol)
-		expect := func(when, want string) {
-			t.Helper()
-			if _, got := get(t, client, f.url("app.localhost", "/")); got != want {
-				t.Errorf("%s: got %q, want %q", when, got, want)
-			}
+	p := newPool(plainHTTP("localhost:"+port), nil)
+	defer p.CloseIdle()
+	expect := func(when, want string) {
+		t.Helper()
+		if got, err := get(t, p); got != want || err != nil {
+			t.Errorf("%s: got %q, %v; want %q", when, got, err, want)
 		}
-		on6, _ := serveOn(t, listenAt(t, loopback6, port), "on 6")
-		on4, _ := serveOn(t, ln4, "on 4")
-		expect("both listen", "on 4")
-		on4.Close()
-		expect("the app restarts", "on 6")
-		f.dialer.expire(backend)
-		expect("the app restarts slowly", "on 6")
+	}
+	on6, _ := serveOn(t, listenAt(t, loopback6, port), "on 6")
+	on4, _ := serveOn(t, ln4, "on 4")
+	expect("both listen", "on 4")
+	on4.Close()
+	expect("the app restarts", "on 6")
+	p.loopback.expire()
+	expect("the app restarts slowly", "on 6")
 
-		ln4 = listenAt(t, loopback4, port)
-		on4, _ = serveOn(t, ln4, "on 4")
-		f.dialer.expire(backend)
-		for range 3 {
-			expect("the app is back", "on 4")
-		}
-		on4.CloseClientConnections()
-		expect("the app is back, with new connections", "on 4")
+	on4, _ = serveOn(t, listenAt(t, loopback4, port), "on 4")
+	p.loopback.expire()
+	for range 3 {
+		expect("the app is back", "on 4")
+	}
+	on4.CloseClientConnections()
+	expect("the app is back, with new connections", "on 4")
 
-		on4.Close()
-		expect("the app restarts once more", "on 6")
-		on6.Close()
-		res, body := get(t, client, f.url("app.localhost", "/"))
-		if res.StatusCode != 502 || !strings.Contains(body, "127.0.0.1:"+port) || !strings.Contains(body, "[::1]:"+port) {
-			t.Errorf("nobody listens: got %d %q, want 502 and both attempts", res.StatusCode, body)
-		}
-		ln4 = listenAt(t, loopback4, port)
-	})
-	ln4.Close()
+	on4.Close()
+	expect("the app restarts once more", "on 6")
+	on6.Close()
+	if _, err := get(t, p); !nobodyThere(err) || len(*err.(*DialError)) != 2 {
+		t.Errorf("nobody listens: got %v, want both refusals", err)
+	}
 }
 
 // A backend on ::1 only keeps its connections, however often 127.0.0.1 is
@@ -98,14 +97,13 @@ func TestLocalhostReturns(t *testing.T) {
 func TestLocalhostStaysOn6(t *testing.T) {
 	ln := listen(t, loopback6)
 	_, accepted := serveOn(t, ln, "on 6")
-	backend := "localhost:" + portOf(ln)
-	f := start(t, Route{"app.localhost", "/", at(backend)})
-	client := f.client(t, "h2")
+	p := newPool(plainHTTP("localhost:"+portOf(ln)), nil)
+	defer p.CloseIdle()
 	for range 20 {
-		if _, got := get(t, client, f.url("app.localhost", "/")); got != "on 6" {
-			t.Fatalf("got %q", got)
+		if got, err := get(t, p); got != "on 6" {
+			t.Fatalf("got %q, %v", got, err)
 		}
-		f.dialer.expire(backend)
+		p.loopback.expire()
 	}
 	if got := accepted.Load(); got > 2 {
 		t.Errorf("20 requests in a row took %d connections, want about 1", got)
@@ -120,8 +118,8 @@ func stub(attempts map[string]func(context.Context) error) (d *dialer, asked *[]
 		if err := attempts[address](ctx); err != nil {
 			return nil, err
 		}
-		conn, _ := net.Pipe()
-		return conn, nil
+		c, _ := net.Pipe()
+		return c, nil
 	}}, asked
 }
 
@@ -163,10 +161,10 @@ func TestLocalhostOrder(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, asked := stub(map[string]func(context.Context) error{v4: test.v4, v6: test.v6})
 				began := time.Now()
-				_, err := d.DialContext(t.Context(), "tcp", "localhost:1")
+				_, _, err := d.dial(t.Context(), plainHTTP("localhost:1"))
 				errs := 0
 				if err != nil {
-					errs = len(*err.(*dialError))
+					errs = len(*err.(*DialError))
 				}
 				if errs != test.errors || !slices.Equal(*asked, test.asked) || time.Since(began) != test.took {
 					t.Errorf("asked %q for %v: %v; want %q for %v and %d errors",
@@ -181,79 +179,66 @@ func TestLocalhostOrder(t *testing.T) {
 // not wait for it.
 func TestRecheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const backend = "localhost:1"
 		refuses := fails(syscall.ECONNREFUSED)
 		attempts := map[string]func(context.Context) error{v4: refuses, v6: accepts}
+		p := newPool(plainHTTP("localhost:1"), nil)
 		d, asked := stub(attempts)
-		step := func(name, want string, looks int) {
+		p.dialer = d
+		first := p.transport.Load()
+		step := func(name string, want *http.Transport, looks int) (got *http.Transport) {
 			t.Helper()
 			*asked = nil
 			for range 3 {
-				if got := d.poolHost(t.Context(), backend); got != want {
-					t.Errorf("%s: got %q, want %q", name, got, want)
+				if got = p.current(t.Context()); want != nil && got != want {
+					t.Errorf("%s: got another transport", name)
 				}
 			}
 			if got := len(*asked); got != looks {
 				t.Errorf("%s: asked %q, want %d attempts", name, *asked, looks)
 			}
+			return got
 		}
-		dial := func(pool string) {
+		dial := func(transport *http.Transport) {
 			t.Helper()
-			if conn, err := d.DialContext(t.Context(), "tcp", pool); err != nil {
+			if c, err := transport.DialContext(t.Context(), "tcp", "localhost:1"); err != nil {
 				t.Error(err)
 			} else {
-				conn.Close()
+				c.Close()
 			}
 		}
-		step("never dialled", backend, 0)
-		dial(backend)
-		step("on ::1, just now", backend, 0)
+		step("never dialled", first, 0)
+		dial(first)
+		step("on ::1, just now", first, 0)
 		time.Sleep(recheckTime)
-		step("on ::1 for a second", backend, 1)
+		step("on ::1 for a second", first, 1)
 
 		attempts[v4] = accepts
-		step("the app is back, but for less than a second", backend, 0)
+		step("the app is back, but for less than a second", first, 0)
 		time.Sleep(recheckTime)
-		step("the app is back", "localhost#1:1", 1)
+		second := step("the app is back", nil, 1)
+		if second == first {
+			t.Error("the app is back, but the connections to ::1 stay in use")
+		}
 		time.Sleep(recheckTime)
-		step("all is well", "localhost#1:1", 0)
+		step("all is well", second, 0)
 
 		attempts[v4] = refuses
-		dial(backend) // for a request of long ago
+		dial(first) // for a request of long ago
 		time.Sleep(recheckTime)
-		step("the old pool has got another connection", "localhost#1:1", 0)
-		dial("localhost#1:1")
+		step("the old transport has got another connection", second, 0)
+		dial(second)
 		time.Sleep(recheckTime)
 
 		attempts[v4] = silence // it listens, but is busy
-		looking := make(chan string)
-		go func() { looking <- d.poolHost(t.Context(), backend) }()
+		looking := make(chan *http.Transport)
+		go func() { looking <- p.current(t.Context()) }()
 		synctest.Wait()
 		began := time.Now()
-		if got := d.poolHost(t.Context(), backend); got != "localhost#1:1" || time.Since(began) != 0 {
-			t.Errorf("meanwhile: got %q after %v", got, time.Since(began))
+		if got := p.current(t.Context()); got != second || time.Since(began) != 0 {
+			t.Errorf("meanwhile: got another transport: %t, after %v", got != second, time.Since(began))
 		}
-		if got := <-looking; got != "localhost#2:1" || time.Since(began) != recheckWait {
-			t.Errorf("a busy app: got %q after %v", got, time.Since(began))
+		if got := <-looking; got == second || time.Since(began) != recheckWait {
+			t.Errorf("a busy app: got another transport: %t, after %v", got != second, time.Since(began))
 		}
 	})
-}
-
-func TestBackendHost(t *testing.T) {
-	for _, backend := range []string{"localhost:5173", "LOCALHOST:1", "127.0.0.1:1", "[::1]:1", "db.test:80"} {
-		var f fallbacks
-		f.add(backend)
-		pool := backend
-		for i := range 3 {
-			if got := backendHost(pool); got != backend {
-				t.Errorf("pool %q: got %q, want %q", pool, got, backend)
-			}
-			if !isLocalhost(strings.Split(backend, ":")[0]) {
-				break // never reached otherwise
-			}
-			if pool = f.leave(backend, pool); !strings.Contains(pool, fmt.Sprint(poolMark, i+1)) {
-				t.Errorf("got pool %q after %d", pool, i)
-			}
-		}
-	}
 }

@@ -1,0 +1,150 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// idlePerBackend is how many connections to one target are kept for the
+	// next burst. A page loads hundreds of modules at once, and net/http's
+	// default of 2 makes nearly every request dial.
+	idlePerBackend = 256
+
+	idleTimeout = 90 * time.Second
+
+	// continueWait is how long a backend may take to answer
+	// "Expect: 100-continue" before the body is sent regardless. Old servers
+	// ignore the header.
+	continueWait = time.Second
+
+	// maxResponseHead is how many bytes the head of a response may have.
+	maxResponseHead = 1 << 20
+)
+
+// A Pool keeps the connections to one target. Its methods may be called from
+// any goroutine.
+type Pool struct {
+	target    Target
+	roots     func() *x509.CertPool // nil: the system's
+	dialer    *dialer
+	transport atomic.Pointer[http.Transport] // replaced when the loopback address changes
+	loopback  loopback
+	arrival   arrival
+}
+
+func newPool(t Target, roots func() *x509.CertPool) *Pool {
+	p := &Pool{target: t, roots: roots, dialer: newDialer()}
+	p.transport.Store(p.newTransport())
+	return p
+}
+
+// newTransport returns a pool of connections. It waits for responses without
+// limit: a person may sit in the debugger.
+func (p *Pool) newTransport() *http.Transport {
+	t := &http.Transport{
+		Proxy:                  nil,  // HTTP_PROXY is for the internet, not for backends
+		DisableCompression:     true, // or it would ask for gzip and unpack it
+		MaxIdleConnsPerHost:    idlePerBackend,
+		IdleConnTimeout:        idleTimeout,
+		ExpectContinueTimeout:  continueWait,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxResponseHeaderBytes: maxResponseHead,
+		Protocols:              new(http.Protocols),
+	}
+	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, fellBack, err := p.dialer.dial(ctx, p.target)
+		if err != nil {
+			return nil, err
+		}
+		if fellBack {
+			p.loopback.fellBack(func() bool { return p.transport.Load() == t })
+		}
+		return &conn{Conn: c}, nil
+	}
+	switch p.target.Scheme {
+	case "h2c":
+		t.Protocols.SetUnencryptedHTTP2(true)
+	case "https":
+		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP2(true)
+		t.TLSClientConfig = p.tlsConfig()
+	default:
+		t.Protocols.SetHTTP1(true)
+	}
+	return t
+}
+
+// RoundTrip sends r to the target and returns its response, as
+// http.RoundTripper does; the scheme and host of r.URL are set here, for r is
+// the caller's own. While nobody listens there it tries again for the time of
+// hold: nothing has been sent then, so that any request may be held. To close
+// the body of r before it was first read must do no harm: that is what a failed
+// attempt does.
+//
+// If no connection was made the error is a *DialError.
+func (p *Pool) RoundTrip(r *http.Request, hold time.Duration) (*http.Response, error) {
+	r.URL.Scheme, r.URL.Host = "http", p.target.Address
+	switch p.target.Scheme {
+	case "https":
+		r.URL.Scheme = "https"
+	case "unix":
+		r.URL.Host = "localhost" // not used; the path of a socket is no host
+	}
+	if p.target.Scheme != "h2c" && r.Body == nil {
+		r = sendTwiceAtMost(r)
+	}
+	res, err := p.current(r.Context()).RoundTrip(r)
+	if err == nil || hold <= 0 || !nobodyThere(err) {
+		return res, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), hold)
+	defer cancel()
+	for nobodyThere(err) && p.Wait(ctx) == nil {
+		res, err = p.current(r.Context()).RoundTrip(r)
+	}
+	return res, err
+}
+
+// Wait returns nil once the target accepts a connection, or the error of ctx if
+// that ends first. However many wait, the target is asked some 20 times a
+// second.
+func (p *Pool) Wait(ctx context.Context) error {
+	return p.arrival.wait(ctx, func(ctx context.Context) error { return p.dialer.probe(ctx, p.target) })
+}
+
+// Probe reports whether a target accepts connections. It sends nothing. It
+// gives up when ctx ends, at the latest after 5 seconds for each address.
+func Probe(ctx context.Context, t Target) error { return newDialer().probe(ctx, t) }
+
+// CloseIdle closes the connections that no request uses.
+func (p *Pool) CloseIdle() { p.transport.Load().CloseIdleConnections() }
+
+// tlsConfig verifies the backend's certificate itself: the anchors may change
+// while the transport lives, and its name need not be the host that is dialled.
+func (p *Pool) tlsConfig() *tls.Config {
+	config := &tls.Config{ServerName: p.target.ServerName, InsecureSkipVerify: true}
+	if p.target.Insecure {
+		return config
+	}
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		options := x509.VerifyOptions{DNSName: p.target.ServerName, Intermediates: x509.NewCertPool()}
+		if p.roots != nil {
+			options.Roots = p.roots()
+		}
+		for _, cert := range state.PeerCertificates[1:] {
+			options.Intermediates.AddCert(cert)
+		}
+		_, err := state.PeerCertificates[0].Verify(options)
+		if err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+		}
+		return nil
+	}
+	return config
+}

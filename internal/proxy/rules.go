@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+)
+
+// Rules say what is changed between a client and a route's backend. Its zero
+// value changes nothing but what always is.
+type Rules struct {
+	// StripPrefix removes the route's path from the path of requests.
+	StripPrefix bool
+
+	// SendHost is the Host that the backend gets; "" is the browser's own.
+	// X-Forwarded-Host is that in any case.
+	SendHost string
+
+	// Hold is how long a request waits for a backend at which nobody listens.
+	Hold time.Duration
+
+	// KeepHSTS leaves Strict-Transport-Security in responses. It outlives
+	// devproxy in the browser, and takes the host's other ports along.
+	KeepHSTS bool
+
+	// Request and Response change headers, the latter not those of devproxy's
+	// own pages.
+	Request, Response HeaderRules
+}
+
+// HeaderRules change headers: some are removed, then some set. Names are in
+// canonical form (textproto.CanonicalMIMEHeaderKey).
+type HeaderRules struct {
+	Remove []string
+	Set    map[string]string
+}
+
+func (rules HeaderRules) apply(h http.Header) {
+	for _, name := range rules.Remove {
+		delete(h, name)
+	}
+	for name, value := range rules.Set {
+		h[name] = []string{value}
+	}
+}
+
+// stripped returns path, which lies within the route, without the route's own
+// path, if the route wants that.
+func (r *Route) stripped(path string) string {
+	if !r.strips() {
+		return path
+	}
+	if rest := path[len(r.Path):]; rest != "" {
+		return rest
+	}
+	return "/"
+}
+
+func (r *Route) strips() bool { return r.Rules.StripPrefix && r.Path != "/" }

@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"devproxy/internal/backend"
+)
+
+// streamGrace is how long what runs on a route may go on after the route is
+// gone or leads elsewhere.
+const streamGrace = 10 * time.Second
+
+var errRouteGone = errors.New("the route is gone or leads elsewhere")
+
+// A destination is what must stay the same of a route for its streams to go on.
+type destination struct {
+	host, path string
+	target     backend.Target
+	handler    string // the backend's name, if it is a handler
+}
+
+func (r *Route) destination() destination {
+	d := destination{host: r.Host, path: r.Path, target: r.target}
+	if r.Backend.Handler != nil {
+		d.handler = r.Backend.Name
+	}
+	return d
+}
+
+// A tenure is the time in which a route has one destination, through any number
+// of tables. Its context ends, with errRouteGone, some grace after it.
+type tenure struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	grace *time.Timer // nil while a table has the destination
+}
+
+// settle gives the routes of s their tenures, those of the table so far where
+// they lead to the same. The others begin to leave. t.replacing is held.
+func (t *Table) settle(s *snapshot) {
+	had := make(map[destination]*tenure)
+	if last := t.current.Load(); last != nil {
+		for _, r := range last.routes {
+			had[r.destination()] = r.tenure
+		}
+	}
+	for _, r := range s.routes {
+		d := r.destination()
+		switch {
+		case had[d] != nil:
+			r.tenure = had[d]
+			delete(had, d)
+		case t.leaving[d] != nil && t.leaving[d].grace.Stop():
+			r.tenure = t.leaving[d]
+			delete(t.leaving, d)
+		default:
+			r.tenure = new(tenure)
+			r.tenure.ctx, r.tenure.end = context.WithCancelCause(context.Background())
+		}
+	}
+	for d, gone := range had {
+		t.leave(d, gone)
+	}
+}
+
+// leave ends a tenure after the time of grace. t.replacing is held.
+func (t *Table) leave(d destination, gone *tenure) {
+	if t.leaving == nil {
+		t.leaving = make(map[destination]*tenure)
+	}
+	t.leaving[d] = gone
+	gone.grace = time.AfterFunc(streamGrace, func() {
+		gone.end(errRouteGone)
+		t.replacing.Lock()
+		defer t.replacing.Unlock()
+		if t.leaving[d] == gone {
+			delete(t.leaving, d)
+		}
+	})
+}
