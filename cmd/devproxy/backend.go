@@ -18,7 +18,7 @@ func newBackends() *backends {
 }
 
 func (b *backends) of(r config.Route) proxy.Backend {
-	backend := proxy.Backend{Name: r.Target.String()}
+	backend := proxy.Backend{Name: r.TargetText()}
 	if r.Target.Scheme == "builtin" {
 		backend.Handler = b.builtin[r.Target.Opaque]
 	} else {

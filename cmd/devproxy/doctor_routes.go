@@ -226,7 +226,7 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route, 
 		found[i].scheme = app.Scheme(ctx)
 	})
 	for i, r := range routes {
-		e.add("backend", r.Key()+" → "+r.Target.String(), found[i].dial)
+		e.add("backend", r.Key()+" → "+r.TargetText(), found[i].dial)
 	}
 	for i, r := range routes {
 		if found[i].scheme.State != "" {

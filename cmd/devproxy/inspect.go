@@ -44,7 +44,7 @@ func (a *app) inspect(ctx context.Context, routes []config.Route, port uint16, s
 				key:        r.Key(),
 				host:       hostname.Display(r.Host),
 				url:        routeURL(r, port),
-				target:     r.Target.String(),
+				target:     r.TargetText(),
 				servedErr:  served(ctx, r.Host),
 				lookupErr:  lookup(ctx, r.Host),
 				backendErr: proxy.Probe(ctx, a.backends.of(r)),

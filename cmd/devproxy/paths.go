@@ -81,12 +81,21 @@ func (a *app) stateDir() (string, error) {
 	return filepath.Join(a.dataHome(home), "devproxy"), nil
 }
 
+// workingDir returns the absolute path of the working directory.
+func workingDir() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", withHint(&usageError{err}, "change to a folder that exists and that you may enter, or give --config")
+	}
+	return dir, nil
+}
+
 // configSearch returns where devproxy.toml is looked for. Without a home
 // folder only the working directory and its parents remain.
 func (a *app) configSearch() (config.Search, error) {
-	dir, err := os.Getwd()
+	dir, err := workingDir()
 	if err != nil {
-		return config.Search{}, withHint(&usageError{err}, "change to a folder that exists and that you may enter, or give --config")
+		return config.Search{}, err
 	}
 	search := config.Search{Dir: dir, UID: os.Geteuid()} // -1 on Windows
 	if home, err := a.home(); err == nil {

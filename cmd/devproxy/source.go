@@ -28,7 +28,11 @@ func (a *app) newSource(args []string) (*source, error) {
 	s := &source{args: args}
 	var errs []error
 	for _, arg := range args {
-		route, err := config.ParseRoute(arg)
+		dir, err := workingDir()
+		if err != nil {
+			return nil, err
+		}
+		route, err := config.ParseRoute(arg, dir)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"time"
 
 	"devproxy/internal/hostname"
 )
@@ -68,12 +69,61 @@ type Route struct {
 	// percent-encodings.
 	Path string
 
-	// Target is http://host:port, always with a port, or builtin:hello. Not to
-	// be modified.
+	// Target (to) is where requests go; not to be modified. It is one of
+	//   - http://host:port, https://host:port and h2c://host:port (HTTP/2 without
+	//     encryption), always with a port,
+	//   - unix:/path, HTTP over a socket, and dir:/path, the files of a folder:
+	//     Path is absolute, clean and not escaped. TargetText shows them,
+	//   - builtin:hello, an app of devproxy's own, named by Opaque.
 	Target *url.URL
+
+	// StripPrefix (strip_prefix) hides Path from the backend. Never set where
+	// Path is "/".
+	StripPrefix bool
+
+	// HostHeader (host) is the Host that the backend sees: "preserve" (when
+	// unset) is that of the browser, "backend" that of Target, and all else is
+	// it itself, a name in normal form or an IP address, perhaps with a port.
+	HostHeader string
+
+	// Hold (hold, such as "5s") is how long to wait for a backend that refuses
+	// connections: from 0, not at all, to 10 minutes. 5 seconds when unset.
+	Hold time.Duration
+
+	// KeepHSTS (hsts, "strip" or "keep") lets Strict-Transport-Security of
+	// responses through. Browsers remember it for a name longer than a developer
+	// does [32]: "strip" when unset.
+	KeepHSTS bool
+
+	// Insecure (insecure) skips the verification of the backend's certificate.
+	// Set for https only.
+	Insecure bool
+
+	// RequestHeaders (request_headers) are applied to what the backend gets,
+	// ResponseHeaders (response_headers) to what the browser gets. HostHeader,
+	// Hold and RequestHeaders are as when unset for dir: and builtin:.
+	RequestHeaders, ResponseHeaders HeaderRules
 
 	// Line is where the file defines the route; 0 when the command line does.
 	Line int
+}
+
+// HeaderRules change the header fields of a message: first Remove, then Set.
+// Names are in canonical form (textproto.CanonicalMIMEHeaderKey), and none is in
+// both. Values may be secrets; no message quotes them. Not to be modified.
+type HeaderRules struct {
+	Set    map[string]string // by name; "" is a value like others; nil for none
+	Remove []string          // sorted, without repetition; nil for none
+}
+
+// TargetText returns the target as a person writes it in a file. In that of
+// unix: and dir: blanks and percent signs stand for themselves, other than in
+// Target.String.
+func (r Route) TargetText() string {
+	if r.Target.Scheme == "unix" || r.Target.Scheme == "dir" {
+		return r.Target.Scheme + ":" + r.Target.Path
+	}
+	return r.Target.String()
 }
 
 // Key returns the host and, unless it is "/", the path, as a person writes them
@@ -95,13 +145,14 @@ func (r Route) same(other Route) bool {
 // hello.localhost, to the built-in app.
 func Default() *Config {
 	return &Config{
-		Log: defaultLog(),
-		Routes: []Route{{
-			Host:   "hello.localhost",
-			Path:   "/",
-			Target: &url.URL{Scheme: "builtin", Opaque: "hello"},
-		}},
+		Log:    defaultLog(),
+		Routes: []Route{newRoute("hello.localhost", "/", &url.URL{Scheme: "builtin", Opaque: "hello"})},
 	}
+}
+
+// newRoute returns a route without options. The target may be nil for now.
+func newRoute(host, path string, target *url.URL) Route {
+	return Route{Host: host, Path: path, Target: target, HostHeader: hostPreserve, Hold: defaultHold}
 }
 
 // WithRoutes returns a copy of c in which each of the extra routes replaces the

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
 	"devproxy/internal/hostname"
 )
+
+// folder is where relative paths begin.
+const folder = "/srv/my app"
 
 var routeArgs = []struct{ arg, want, mistake string }{
 	{"shop.localhost=5173", "shop.localhost / http://localhost:5173", ""},
@@ -24,13 +28,26 @@ var routeArgs = []struct{ arg, want, mistake string }{
 	{"=5173", "", `route "": no host name`},
 	{"", "", `route "": no target`},
 	{"shop.localhost=70000", "", `route "shop.localhost": port 70000 is not between 1 and 65535`},
-	{"shop.localhost=unix:/tmp/s", "", `route "shop.localhost": targets with "unix:" are not supported yet`},
+	{"shop.localhost=unix:/tmp/s", "shop.localhost / unix:/tmp/s", ""},
+	{"shop.localhost=unix:shop.sock", "shop.localhost / unix:/srv/my app/shop.sock", ""},
+	{"shop.localhost=unix:///run/shop 100%.sock", "shop.localhost / unix:/run/shop 100%.sock", ""},
+	{"shop.localhost=DIR:../www//a/./b/", "shop.localhost / dir:/srv/www/a/b", ""},
+	{"shop.localhost=dir:.", "shop.localhost / dir:/srv/my app", ""},
+	{"shop.localhost=dir:/", "shop.localhost / dir:/", ""},
+	{"shop.localhost=dir:/a?b#c=d@e", "shop.localhost / dir:/a?b#c=d@e", ""},
+	{"shop.localhost=dir:~x", "shop.localhost / dir:/srv/my app/~x", ""},
+	{"shop.localhost=unix:./@x", "shop.localhost / unix:/srv/my app/@x", ""},
+	{"shop.localhost=https://Backend", "shop.localhost / https://backend:443", ""},
+	{"shop.localhost=h2c://[::1]", "shop.localhost / h2c://[::1]:80", ""},
+	{"shop.localhost=dir:~/www", "", `route "shop.localhost": in the path "~/www" nothing puts a home folder in place of ~`},
+	{"shop.localhost=dir:/tmp/x /", "", `route "shop.localhost": the path "/tmp/x /" ends with a blank`},
+	{"shop.localhost=dir:/tmp/\xff", "", `route "shop.localhost": the path "/tmp/\xff" contains a character that is not printable`},
 	{"shop.localhost=http://u:s3cret@a", "", `route "shop.localhost": a target must not hold a user name or password`},
 }
 
 func TestParseRoute(t *testing.T) {
 	for _, tt := range routeArgs {
-		r, err := ParseRoute(tt.arg)
+		r, err := ParseRoute(tt.arg, folder)
 		if tt.mistake != "" {
 			e, ok := errors.AsType[*Error](err)
 			if !ok || e.Error() != tt.mistake || e.File != "" || e.Line != 0 {
@@ -42,7 +59,7 @@ func TestParseRoute(t *testing.T) {
 			t.Errorf("ParseRoute(%q): %v", tt.arg, err)
 			continue
 		}
-		if got := fmt.Sprintf("%s %s %s", r.Host, r.Path, r.Target); got != tt.want || r.Line != 0 {
+		if got := fmt.Sprintf("%s %s %s", r.Host, r.Path, r.TargetText()); got != tt.want || r.Line != 0 {
 			t.Errorf("ParseRoute(%q) = %s (line %d), want %s", tt.arg, got, r.Line, tt.want)
 		}
 	}
@@ -53,17 +70,17 @@ func FuzzParseRoute(f *testing.F) {
 		f.Add(tt.arg)
 	}
 	f.Fuzz(func(t *testing.T, arg string) {
-		r, err := ParseRoute(arg)
+		r, err := ParseRoute(arg, folder)
 		if err != nil {
-			if _, ok := errors.AsType[*Error](err); !ok || r != (Route{}) {
+			if _, ok := errors.AsType[*Error](err); !ok || !reflect.DeepEqual(r, Route{}) {
 				t.Fatalf("ParseRoute(%q) = %+v, %v", arg, r, err)
 			}
 			return
 		}
 		// What is shown can be typed again.
 		for _, key := range []string{r.Key(), r.Host + r.Path} {
-			again, err := ParseRoute(key + "=" + r.Target.String())
-			if err != nil || !again.same(r) || again.Target.String() != r.Target.String() {
+			again, err := ParseRoute(key+"="+r.TargetText(), "/elsewhere")
+			if err != nil || !reflect.DeepEqual(again, r) {
 				t.Fatalf("ParseRoute(%q) = %+v; again from %q: %+v, %v", arg, r, key, again, err)
 			}
 		}
@@ -100,7 +117,7 @@ func TestWithRoutes(t *testing.T) {
 	before := describe(c)
 	var extra []Route
 	for _, arg := range []string{"B.localhost=20", "b.localhost/x=21", "c.dev=3", "c.dev=4"} {
-		r, err := ParseRoute(arg)
+		r, err := ParseRoute(arg, folder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +156,7 @@ func TestWithRoutesWarns(t *testing.T) {
 	} {
 		var extra []Route
 		for _, arg := range strings.Fields(tt.args) {
-			r, err := ParseRoute(arg)
+			r, err := ParseRoute(arg, folder)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,6 +260,34 @@ func TestDistance(t *testing.T) {
 	} {
 		if got := distance(tt.a, tt.b); got != tt.want {
 			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+// However a rule for headers is misspelt, no message shows its value.
+func TestNoMessageShowsAHeader(t *testing.T) {
+	const secret = "s3cret"
+	values := []string{
+		`"` + secret, `'` + secret, secret, secret + ` "x"`, `"""` + secret, `"\q` + secret + `"`, `"x" ` + secret, `"x" "` + secret + `"`,
+		`["` + secret + `"]`, `["` + secret, `{ a = "` + secret + `" }`, `{ a = ` + secret + ` }`, "0x" + secret, "+" + secret, "1.5" + secret,
+		`Bearer ` + secret, `"` + secret + "\"\nX-A = \"" + secret + `"`, `"` + secret + `\n"`, `"http://` + secret + `"`,
+	}
+	for _, before := range []string{
+		"[routes.\"a.localhost\"]\nto = 1\n[routes.\"a.localhost\".request_headers.set]\nX-A = ",
+		"[routes.\"a.localhost\"]\nto = 1\n[routes.\"a.localhost\".response_headers]\nset.X-A = ",
+		"[routes.\"a.localhost\"]\nto = 1\n[routes.\"a.localhost\".request_headers]\nX-A = ",
+		"[routes.\"a.localhost\"]\nto = 1\n[routes.\"a.localhost\".request_headers]\nremove = ",
+		"[routes.\"a.localhost\"]\nto = 1\nrequest_headers.set.Connection = ",
+		"[routes.a.localhost.request_header.set]\nConnection = ",
+		"[request_headers.set]\nX-A = ",
+	} {
+		for _, value := range values {
+			_, err := Parse("f", []byte(before+value+"\n"))
+			for _, e := range Errors(err) {
+				if strings.Contains(e.Error()+e.Hint, secret) {
+					t.Errorf("%s\n%s: %v\nhint: %s", before, value, e, e.Hint)
+				}
+			}
 		}
 	}
 }

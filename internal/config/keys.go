@@ -29,12 +29,14 @@ var sections = []section{
 
 // routeSection is the long form of a route, [routes."host"].
 var routeSection = section{
-	keys: []string{"to"},
-	later: []string{
-		"strip_prefix", "host", "hold", "hsts", "insecure", "client_auth", "client_ca",
-		"request_headers", "response_headers",
+	keys: []string{
+		"to", "strip_prefix", "host", "hold", "hsts", "insecure", "request_headers", "response_headers",
 	},
+	later: []string{"client_auth", "client_ca"},
 }
+
+// headersSection are the rules of request_headers and response_headers.
+var headersSection = section{keys: []string{"set", "remove"}}
 
 // known returns the keys that are not misspelt, supported or not.
 func (s section) known() []string { return slices.Concat(s.keys, s.later) }
@@ -45,9 +47,13 @@ func (p *parser) readTop(top table) {
 	for _, key := range top.unknown(known) {
 		hint := misplaced(key, "")
 		near := nearest(strings.ToLower(key), known)
-		if m, ok := top.values[key].(map[string]any); ok && len(m) > 0 && hint == "" && near == "" {
+		isRoutes := near == "" && !slices.Contains(routeSection.known(), key)
+		if m, ok := top.values[key].(map[string]any); ok && len(m) > 0 && hint == "" && isRoutes {
 			first := leaves([]string{key}, m)[0]
 			hint = fmt.Sprintf("routes stand below [routes], their names in quotes: %s", first.quoted())
+		}
+		if hint == "" && slices.Contains(routeSection.known(), key) {
+			hint = fmt.Sprintf("%q belongs below the line of a route, such as [routes.\"shop.localhost\"]", key)
 		}
 		if hint == "" && strings.ContainsAny(key, "./*") {
 			hint = "routes stand below [routes]"

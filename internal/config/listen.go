@@ -146,7 +146,7 @@ func (p *parser) checkLoops() {
 // loop returns the mistake of a route whose target is devproxy's own address,
 // or nil. The key is how messages call the route.
 func (c *Config) loop(r Route, key string) *Error {
-	if r.Target.Scheme != "http" {
+	if r.Target.Host == "" {
 		return nil
 	}
 	const hint = "give the port of the app behind devproxy"

@@ -50,7 +50,8 @@ func ReadFileAs(path, shown string) (*Config, error) {
 // of *Error, all mistakes in the order of their lines (see Errors). For a text
 // without anything but blanks it matches ErrEmpty.
 //
-// The file is not opened: messages and Config.File need its name.
+// The file is not opened: messages and Config.File need its name, and relative
+// paths begin in its folder.
 func Parse(file string, text []byte) (*Config, error) {
 	return parse(file, file, text)
 }
@@ -78,10 +79,11 @@ func parse(path, shown string, text []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.folder, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("read %q: %w", shown, err)
+	}
 	if path != "" {
-		if p.config.File, err = filepath.Abs(path); err != nil {
-			return nil, fmt.Errorf("read %q: %w", shown, err)
-		}
+		p.config.File, p.folder = p.folder, filepath.Dir(p.folder)
 	}
 	p.readTop(table{p: p, values: values})
 	p.checkLoops()
@@ -126,6 +128,7 @@ func checkText(text []byte) *Error {
 // A parser collects the mistakes of one file.
 type parser struct {
 	file     string // as messages call it
+	folder   string // of the file or, where it has no name, the working directory; absolute
 	layout   *layout
 	config   *Config
 	mistakes []*Error
@@ -173,6 +176,9 @@ func (p *parser) decode(text string) (values map[string]any, err error) {
 		}
 		line := 1 + strings.Count(text[:offset], "\n")
 		e := fault(syntaxHint(lineOf(text, offset)), "not valid TOML: %s", syntax.Message)
+		if aboutHeaders(at.path, lineOf(text, offset)) {
+			e = fault(`strings stand in quotes: set = { X-Name = "value" }`, "not valid TOML; the line is not shown, as values of headers may be secret")
+		}
 		e.File, e.Line = p.file, line
 		return nil, e.tidy()
 	}

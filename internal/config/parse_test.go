@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -62,13 +61,16 @@ func TestBadSamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := Parse("devproxy.toml", text)
+		c, err := parse("/srv/shop/devproxy.toml", "devproxy.toml", text)
 		if err == nil {
 			t.Fatalf("no mistake found; got %+v", c)
 		}
 		for _, e := range Errors(err) {
 			if strings.HasSuffix(e.Message, ".") || strings.HasSuffix(e.Hint, ".") {
 				t.Errorf("ends like a sentence: %q, hint %q", e, e.Hint)
+			}
+			if text := e.Error() + e.Hint; strings.Contains(text, "s3cret") || strings.Contains(text, "31337") {
+				t.Errorf("shows a secret: %q, hint %q", e, e.Hint)
 			}
 		}
 		golden(t, wantFile(path), messages(Errors(err)))
@@ -82,26 +84,13 @@ func TestGoodSamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := Parse("devproxy.toml", text)
+		c, err := parse("/srv/shop/devproxy.toml", "devproxy.toml", text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		golden(t, wantFile(path), describe(c)+messages(c.Warnings))
 		checkConfig(t, c)
 	})
-}
-
-// describe writes out a configuration, one fact per line.
-func describe(c *Config) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "listen %v unset=%v\n", c.Listen, c.Listen == nil)
-	fmt.Fprintf(&b, "redirect %v unset=%v\n", c.Redirect, c.Redirect == nil)
-	fmt.Fprintf(&b, "domains %v\n", c.Domains)
-	fmt.Fprintf(&b, "log %+v\n", c.Log)
-	for _, r := range c.Routes {
-		fmt.Fprintf(&b, "route %s %s → %s (%s, line %d)\n", r.Host, r.Path, r.Target, r.Key(), r.Line)
-	}
-	return b.String()
 }
 
 func TestReadFile(t *testing.T) {
@@ -126,6 +115,28 @@ func TestReadFile(t *testing.T) {
 		}
 		if !filepath.IsAbs(c.File) || filepath.Base(c.File) != filepath.Base(path) {
 			t.Errorf("File = %q, want the absolute path of %q", c.File, path)
+		}
+	})
+	t.Run("paths begin in the folder of the file", func(t *testing.T) {
+		write("sub/devproxy.toml", "[routes]\n\"a.localhost\" = \"dir:../www\"\n")
+		t.Chdir(dir)
+		c, err := ReadFileAs("sub/devproxy.toml", "shown.toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(filepath.Dir(filepath.Dir(c.File)), "www"); c.Routes[0].Target.Path != want {
+			t.Errorf("path %q, want %q", c.Routes[0].Target.Path, want)
+		}
+	})
+	t.Run("paths without a file begin in the working directory", func(t *testing.T) {
+		t.Chdir(dir)
+		c, err := Parse("", []byte("[routes]\n\"a.localhost\" = \"dir:www\"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wd, err := os.Getwd()
+		if want := filepath.Join(wd, "www"); err != nil || c.Routes[0].Target.Path != want || c.File != "" {
+			t.Errorf("path %q of file %q, want %q", c.Routes[0].Target.Path, c.File, want)
 		}
 	})
 	t.Run("file in errors is as given", func(t *testing.T) {
@@ -258,95 +269,6 @@ func TestLongTextsAreClipped(t *testing.T) {
 			t.Errorf("no error for %.40q", text)
 		}
 	}
-}
-
-// checkErrors verifies what holds for every error of Parse.
-func checkErrors(t *testing.T, err error) {
-	t.Helper()
-	if errors.Is(err, ErrEmpty) {
-		return
-	}
-	errs := Errors(err)
-	if len(errs) == 0 {
-		t.Fatalf("error %v is no *Error", err)
-	}
-	last := 0
-	for _, e := range errs {
-		if e.Line <= 0 || e.Line < last {
-			t.Fatalf("mistake on line %d after one on line %d: %v", e.Line, last, e)
-		}
-		last = e.Line
-		if e.File == "" || e.Message == "" || strings.ContainsFunc(e.Error()+e.Hint, unprintable) {
-			t.Fatalf("bad form: %q, hint %q", e, e.Hint)
-		}
-	}
-}
-
-// checkConfig verifies what holds for every result of Parse, and that it says
-// the same when it is written down again.
-func checkConfig(t *testing.T, c *Config) {
-	t.Helper()
-	for _, r := range c.Routes {
-		if r.Line <= 0 || r.Host == "" || !strings.HasPrefix(r.Path, "/") || len(r.Path) > 1 && strings.HasSuffix(r.Path, "/") {
-			t.Fatalf("bad route %+v", r)
-		}
-		if r.Target.Scheme == "http" && r.Target.Port() == "" {
-			t.Fatalf("no port in %v", r.Target)
-		}
-	}
-	text := render(c)
-	again, err := Parse(c.File, []byte(text))
-	if err != nil {
-		t.Fatalf("written down again it does not parse: %v\n%s", err, text)
-	}
-	a, b := *c, *again
-	a.Warnings, b.Warnings = nil, nil
-	a.Routes, b.Routes = withoutLines(a.Routes), withoutLines(b.Routes)
-	if !reflect.DeepEqual(a, b) {
-		t.Fatalf("written down again it differs:\n%+v\n%+v\n%s", a, b, text)
-	}
-}
-
-func withoutLines(routes []Route) []Route {
-	var plain []Route
-	for _, r := range routes {
-		r.Line = 0
-		plain = append(plain, r)
-	}
-	return plain
-}
-
-// render writes a configuration as a file.
-func render(c *Config) string {
-	var b strings.Builder
-	array := func(key string, values []string) {
-		fmt.Fprintf(&b, "%s = [", key)
-		for _, v := range values {
-			fmt.Fprintf(&b, "%q,", v)
-		}
-		b.WriteString("]\n")
-	}
-	if c.Listen != nil {
-		array("listen", texts(c.Listen))
-	}
-	if c.Redirect != nil {
-		array("redirect", texts(c.Redirect))
-	}
-	b.WriteString("[ca]\n")
-	array("domains", c.Domains)
-	fmt.Fprintf(&b, "[log]\nlevel = %q\nformat = %q\naccess = %v\n[routes]\n", c.Log.Level, c.Log.Format, c.Log.Access)
-	for _, r := range c.Routes {
-		fmt.Fprintf(&b, "%q = %q\n", r.Host+r.Path, r.Target)
-	}
-	return b.String()
-}
-
-func texts[T fmt.Stringer](values []T) []string {
-	var all []string
-	for _, v := range values {
-		all = append(all, v.String())
-	}
-	return all
 }
 
 func FuzzParse(f *testing.F) {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -18,9 +17,10 @@ func longForm(values map[string]any) bool {
 // routeName returns what messages call a route.
 func routeName(key string) string { return fmt.Sprintf("route %q", key) }
 
-// ParseRoute parses a route of the command line, "host[/path]=target". Its
-// error is an *Error without file and line.
-func ParseRoute(arg string) (Route, error) {
+// ParseRoute parses a route of the command line, "host[/path]=target". Relative
+// paths of unix: and dir: begin in folder, an absolute path. The error is an
+// *Error without file and line.
+func ParseRoute(arg, folder string) (Route, error) {
 	key, value, ok := strings.Cut(arg, "=")
 	if !ok {
 		e := fault(`write host=target, such as "shop.localhost=5173"`, "no target")
@@ -29,7 +29,7 @@ func ParseRoute(arg string) (Route, error) {
 	}
 	r, e := parseKey(key)
 	if e == nil {
-		r.Target, e = parseTarget(value)
+		r.Target, e = parseTarget(value, folder)
 	}
 	if e != nil {
 		e.Key = routeName(key)
@@ -77,8 +77,8 @@ func (p *parser) readRoutes(t table) {
 			}
 		}
 		if isTable {
-			r.Target = p.readLongForm(table{p: p, path: t.at(key), prefix: routeName(key) + ": ", values: values}, key)
-		} else if r.Target, e = readTarget(t.values[key]); e != nil {
+			p.readLongForm(table{p: p, path: t.at(key), prefix: routeName(key) + ": ", values: values}, key, &r)
+		} else if r.Target, e = readTarget(t.values[key], p.folder); e != nil {
 			report(e)
 		}
 		if r.Host == "" || r.Target == nil {
@@ -95,7 +95,7 @@ func (p *parser) readRoutes(t table) {
 
 // isTarget reports whether a value can be meant as the target of a route.
 func isTarget(value any) bool {
-	_, e := readTarget(value)
+	_, e := readTarget(value, anyFolder)
 	m, isTable := value.(map[string]any)
 	return e == nil || isTable && longForm(m)
 }
@@ -118,7 +118,7 @@ func parseKey(key string) (Route, *Error) {
 	if e != nil {
 		return Route{}, e
 	}
-	return Route{Host: host, Path: path}, nil
+	return newRoute(host, path, nil), nil
 }
 
 // parseHost returns a name, or "*." and a name, in normal form.
@@ -201,26 +201,4 @@ func parsePath(path string) (string, *Error) {
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-// readLongForm reads [routes."key"] and returns the target, or nil.
-func (p *parser) readLongForm(t table, key string) *url.URL {
-	known := routeSection.known()
-	for _, k := range t.unknown(known) {
-		hint := ""
-		if nearest(k, known) == "" && !strings.Contains(key, ".") {
-			hint = fmt.Sprintf("if you mean the host %q, put it in quotes", key+"."+k)
-		}
-		t.reportUnknown(k, known, hint)
-	}
-	t.refuse(routeSection.later)
-	if !t.has("to") {
-		p.report(fault(`add a line such as to = "http://127.0.0.1:5000"`, `no target: "to" is missing`), routeName(key), t.path...)
-		return nil
-	}
-	target, e := readTarget(t.values["to"])
-	if e != nil {
-		p.report(e, routeName(key), t.at("to")...)
-	}
-	return target
 }

@@ -13,51 +13,20 @@ import (
 	"devproxy/internal/hostname"
 )
 
-// schemes are those of targets, and how messages present them.
-var schemes = []struct {
-	name, example string
-	later         bool // not supported yet; refused
-}{
-	{"http", `"http://host:port"`, false},
-	{"https", `"https://host:port"`, true},
-	{"h2c", `"h2c://host:port"`, true},
-	{"unix", `"unix:/path"`, true},
-	{"dir", `"dir:/path"`, true},
-	{"builtin", `"builtin:hello"`, false},
-}
-
-// schemesHint lists the targets that can be used.
-func schemesHint() string {
-	var usable []string
-	for _, s := range schemes {
-		if !s.later {
-			usable = append(usable, s.example)
-		}
-	}
-	return fmt.Sprintf("%s or a bare port", strings.Join(usable, ", "))
-}
-
-// refuseScheme returns the mistake of using a scheme that is known but not
-// supported yet, or nil.
-func refuseScheme(scheme string) *Error {
-	for _, s := range schemes {
-		if s.later && s.name == scheme {
-			return fault("use "+schemesHint(), "targets with %q are not supported yet", scheme+":")
-		}
-	}
-	return nil
-}
+// schemesHint lists the targets that there are.
+const schemesHint = `use "http://host:port", "https://host:port", "h2c://host:port", ` +
+	`"unix:/path", "dir:/path", "builtin:hello" or a bare port`
 
 // readTarget returns the target that a value of the file stands for: a string
-// or a port.
-func readTarget(value any) (*url.URL, *Error) {
+// or a port. Relative paths begin in folder.
+func readTarget(value any, folder string) (*url.URL, *Error) {
 	switch v := value.(type) {
 	case string:
-		return parseTarget(v)
+		return parseTarget(v, folder)
 	case int64:
 		return portTarget(strconv.FormatInt(v, 10))
 	}
-	return nil, fault("use "+schemesHint(), "the target must be a string or a port, not %s", kind(value))
+	return nil, fault(schemesHint, "the target must be a string or a port, not %s", kind(value))
 }
 
 // portTarget returns the target for a bare port: localhost, so that either
@@ -74,8 +43,8 @@ func backendURL(scheme, host string, port uint16) *url.URL {
 	return &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(int(port)))}
 }
 
-// parseTarget parses the target of a route.
-func parseTarget(s string) (*url.URL, *Error) {
+// parseTarget parses the target of a route. Relative paths begin in folder.
+func parseTarget(s, folder string) (*url.URL, *Error) {
 	if e := checkTarget(s); e != nil {
 		return nil, e
 	}
@@ -83,38 +52,24 @@ func parseTarget(s string) (*url.URL, *Error) {
 		return portTarget(s)
 	}
 	scheme, rest, _ := strings.Cut(s, ":")
-	scheme = strings.ToLower(scheme)
-	var target *url.URL
-	switch scheme {
+	switch scheme = strings.ToLower(scheme); scheme {
 	case "http", "https", "h2c":
-		var e *Error
-		if target, e = parseBackend(scheme, rest); e != nil {
-			return nil, e
-		}
+		return parseBackend(scheme, rest)
 	case "unix", "dir":
-		if rest == "" {
-			return nil, fault(fmt.Sprintf(`write "%s:/path"`, scheme), "%q has no path", s)
-		}
+		return parsePathTarget(scheme, rest, folder)
 	case "builtin":
 		if rest != "hello" {
 			return nil, fault(`the only built-in app is "builtin:hello"`, "there is no built-in app %q", rest)
 		}
 		return &url.URL{Scheme: "builtin", Opaque: "hello"}, nil
-	case "ws", "wss":
-		return nil, fault("use http://: WebSockets pass through it", "scheme %q is not supported", scheme)
-	default:
-		return nil, schemeMistake(s, scheme, rest)
 	}
-	if e := refuseScheme(scheme); e != nil {
-		return nil, e
-	}
-	return target, nil
+	return nil, schemeMistake(s, scheme, rest)
 }
 
 // checkTarget refuses what no target may be, whatever its scheme.
 func checkTarget(s string) *Error {
 	if s == "" {
-		return fault("use "+schemesHint(), "no target")
+		return fault(schemesHint, "no target")
 	}
 	if strings.TrimSpace(s) != s {
 		return fault("remove the blanks", "blanks around the target %q", s)
@@ -140,18 +95,30 @@ func schemeMistake(s, scheme, rest string) *Error {
 	switch {
 	case scheme == "" && isDigits(port):
 		return fault(fmt.Sprintf("write the port alone: %s", port), "the target %q has no scheme", s)
+	case strings.HasPrefix(s, "/") || strings.HasPrefix(s, "./"):
+		return fault(fmt.Sprintf("write %q for a socket, %q for a folder", "unix:"+s, "dir:"+s), "the target %q has no scheme", s)
 	case rest == "" || isDigits(port) || strings.HasPrefix(s, "["):
 		// host, host:port or [::1]:port
 		address, _, _ := strings.Cut(s, "/")
 		if _, e := parseBackend("http", "//"+address); e == nil {
 			return fault(fmt.Sprintf("write %q", "http://"+address), "the target %q has no scheme", s)
 		}
-		return fault("use "+schemesHint(), "the target %q has no scheme", s)
+		return fault(schemesHint, "the target %q has no scheme", s)
 	}
-	if near := nearest(scheme, []string{"http", "https", "unix", "builtin"}); near != "" {
-		return fault(fmt.Sprintf("did you mean %q?", near), "scheme %q is not supported", scheme)
+	hint := schemesHint
+	switch near := nearest(scheme, []string{"http", "https", "h2c", "unix", "dir", "builtin"}); {
+	case scheme == "ws":
+		hint = "use http://: WebSockets pass through it"
+	case scheme == "wss":
+		hint = "use https://: WebSockets pass through it"
+	case scheme == "grpc":
+		hint = "use h2c://: gRPC passes through it"
+	case scheme == "file":
+		hint = "use dir: for the files of a folder"
+	case near != "":
+		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return fault("use "+schemesHint(), "scheme %q is not supported", scheme)
+	return fault(hint, "scheme %q is not supported", scheme)
 }
 
 // parseBackend parses what follows the scheme of a URL, "//host:port".

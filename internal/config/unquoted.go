@@ -56,13 +56,17 @@ func (l leaf) name() string { return strings.Join(l.path, ".") }
 
 // quoted returns the line of [routes] that was meant.
 func (l leaf) quoted() string {
-	switch v := l.value.(type) {
-	case map[string]any:
+	if _, isTable := l.value.(map[string]any); isTable {
 		return fmt.Sprintf("[routes.%q]", l.name())
-	case string:
-		return fmt.Sprintf("%q = %q", l.name(), v)
-	case int64:
-		return fmt.Sprintf("%q = %s", l.name(), strconv.FormatInt(v, 10))
+	}
+	// What is no target may be the value of a header, which is not shown.
+	if _, e := readTarget(l.value, anyFolder); e == nil && !slices.ContainsFunc(l.path, aboutHeader) {
+		switch v := l.value.(type) {
+		case string:
+			return fmt.Sprintf("%q = %q", l.name(), v)
+		case int64:
+			return fmt.Sprintf("%q = %s", l.name(), strconv.FormatInt(v, 10))
+		}
 	}
 	return fmt.Sprintf("%q = …", l.name())
 }

@@ -43,11 +43,19 @@ func warnDomain(domain string) *Error {
 // warnTarget returns what is likely to surprise about the target of a route, or
 // nil. The key is how the user wrote the route.
 func warnTarget(r Route, key string) *Error {
-	if r.Target.Scheme != "http" || nearby(r.Target.Hostname()) {
+	if r.Target.Host == "" || nearby(r.Target.Hostname()) {
 		return nil
 	}
-	w := fault("make sure that you want that; targets on this machine begin with http://localhost or http://127.0.0.1",
+	scheme := r.Target.Scheme
+	w := fault(fmt.Sprintf("make sure that you want that; targets on this machine begin with %s://localhost or %[1]s://127.0.0.1", scheme),
 		"requests, with their cookies and passwords, leave this machine unencrypted for %s", r.Target.Host)
+	switch {
+	case scheme == "https" && r.Insecure:
+		w = fault("remove insecure, or make sure that you want that",
+			"the certificate of %s is not verified: anybody on the way there can read and change requests, with their cookies and passwords", r.Target.Host)
+	case scheme == "https":
+		return nil
+	}
 	w.Key = routeName(key)
 	return w
 }
