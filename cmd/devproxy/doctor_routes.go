@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -14,7 +15,6 @@ import (
 	"devproxy/internal/config"
 	"devproxy/internal/doctor"
 	"devproxy/internal/hostname"
-	"devproxy/internal/proxy"
 )
 
 const (
@@ -198,7 +198,7 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route, 
 	side(len(routes), func(i int) {
 		r := routes[i]
 		backend := e.app.backends.of(r)
-		if err := proxy.Probe(ctx, backend); err != nil {
+		if err := e.app.backends.probe(ctx, r); err != nil {
 			found[i].dial = doctor.Verdict{
 				State:  doctor.Fail,
 				Detail: doctor.Reason(err),
@@ -206,7 +206,10 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route, 
 			}
 			return
 		}
-		found[i].dial = doctor.Verdict{State: doctor.OK, Detail: "takes connections"}
+		found[i].dial = doctor.Verdict{State: doctor.OK, Detail: "is there"}
+		if backend.Handler == nil {
+			found[i].dial.Detail = "takes connections"
+		}
 		if backend.URL == nil || backend.URL.Scheme != "http" {
 			return
 		}
@@ -222,7 +225,10 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route, 
 		if port != httpsPort {
 			host = net.JoinHostPort(host, strconv.Itoa(int(port)))
 		}
-		app := doctor.App{Backend: backend.URL, Host: host, Path: r.Path, Port: strconv.Itoa(int(port))}
+		app := doctor.App{Backend: backend.URL, Host: cmp.Or(sendHost(r), host), Path: r.Path, Port: strconv.Itoa(int(port))}
+		if r.StripPrefix {
+			app.Path = "/"
+		}
 		found[i].scheme = app.Scheme(ctx)
 	})
 	for i, r := range routes {

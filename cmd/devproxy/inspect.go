@@ -15,7 +15,6 @@ import (
 
 	"devproxy/internal/config"
 	"devproxy/internal/hostname"
-	"devproxy/internal/proxy"
 )
 
 // inspected is a route and what was found out about it a moment ago.
@@ -44,15 +43,23 @@ func (a *app) inspect(ctx context.Context, routes []config.Route, port uint16, s
 				key:        r.Key(),
 				host:       hostname.Display(r.Host),
 				url:        routeURL(r, port),
-				target:     r.TargetText(),
+				target:     shownTarget(r),
 				servedErr:  served(ctx, r.Host),
 				lookupErr:  lookup(ctx, r.Host),
-				backendErr: proxy.Probe(ctx, a.backends.of(r)),
+				backendErr: a.backends.probe(ctx, r),
 			}
 		})
 	}
 	wg.Wait()
 	return found
+}
+
+// shownTarget is the target of a route, and what people should not overlook.
+func shownTarget(r config.Route) string {
+	if r.Insecure {
+		return r.TargetText() + " (insecure)"
+	}
+	return r.TargetText()
 }
 
 // errElsewhere is matched by the error for a host that is another machine's.

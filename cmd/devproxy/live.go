@@ -185,6 +185,7 @@ func (l *live) reloadCA() {
 		return
 	}
 	l.issuer.Use(ca)
+	l.app.backends.root.Store(ca.Root())
 	l.ca = ca
 	l.log.Info("CA loaded, leaves are minted anew", zap.String("fingerprint", fingerprint(ca.Root())))
 	l.refreshBundles()

@@ -40,7 +40,9 @@ type routeReport struct {
 	Backend string `json:"backend"`
 	URL     string `json:"url,omitempty"` // only if it answered a moment ago, and never for a wildcard
 	Serving bool   `json:"serving"`
-	Up      bool   `json:"up"` // the backend takes connections
+	Up      bool   `json:"up"` // the backend takes connections, or the folder is there
+
+	Insecure bool `json:"insecure,omitempty"` // the backend's certificate is not verified
 }
 
 func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
@@ -60,9 +62,11 @@ func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
 			r := routeReport{
 				Host:    cfg.Routes[i].Host,
 				Path:    cfg.Routes[i].Path,
-				Backend: f.target,
+				Backend: cfg.Routes[i].TargetText(),
 				Serving: f.servedErr == nil,
 				Up:      f.backendErr == nil,
+
+				Insecure: cfg.Routes[i].Insecure,
 			}
 			if r.Serving && !strings.HasPrefix(r.Host, "*.") {
 				r.URL = f.url

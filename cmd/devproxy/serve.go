@@ -57,6 +57,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return a.caError(err)
 	}
+	a.backends.root.Store(ca.Root())
 	table, err := proxy.NewTable(a.backends.routes(cfg))
 	if err != nil {
 		return err

@@ -30,8 +30,8 @@ type Rules struct {
 // HeaderRules change headers: some are removed, then some set. Names are in
 // canonical form (textproto.CanonicalMIMEHeaderKey).
 type HeaderRules struct {
-	Remove []string
 	Set    map[string]string
+	Remove []string
 }
 
 func (rules HeaderRules) apply(h http.Header) {
