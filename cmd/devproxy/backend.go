@@ -13,11 +13,12 @@ import (
 	"devproxy/internal/config"
 	"devproxy/internal/hello"
 	"devproxy/internal/proxy"
+	"devproxy/internal/static"
 )
 
-// backends says where routes lead. Handlers in this process are made once.
+// backends says where routes lead.
 type backends struct {
-	builtin map[string]http.Handler // by the name behind "builtin:"; config knows the same
+	builtin map[string]http.Handler // by the name behind "builtin:"; config knows the same. Made once
 	root    atomic.Pointer[x509.Certificate]
 }
 
@@ -30,6 +31,8 @@ func (b *backends) of(r config.Route) proxy.Backend {
 	switch r.Target.Scheme {
 	case "builtin":
 		backend.Handler = b.builtin[r.Target.Opaque]
+	case "dir":
+		backend.Handler = static.New(r.Target.Path)
 	case "https":
 		backend.Insecure, backend.Roots = r.Insecure, b.roots
 		if name := sendHost(r); r.HostHeader != "backend" && name != "" {

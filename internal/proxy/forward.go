@@ -29,7 +29,8 @@ func newForwarder(log *zap.Logger) *httputil.ReverseProxy {
 			if res.StatusCode < 100 || res.StatusCode > 999 {
 				return errStatus // net/http would panic when asked to send it
 			}
-			rules := &exchangeOf(res.Request.Context()).route.Rules
+			x := exchangeOf(res.Request.Context())
+			rules := &x.route.Rules
 			stripResponse(res.Header, rules.KeepHSTS)
 			stripResponse(res.Trailer, rules.KeepHSTS)
 			rules.Response.apply(res.Header)

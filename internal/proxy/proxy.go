@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -152,10 +153,16 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	x.finished = true
 }
 
-// handle has a handler of this process answer.
+// handle has a handler of this process answer. With its prefix stripped, a
+// route's own path is the handler's "/"; the browser has to be at one that ends
+// with a slash, too, or relative links would lead past the route.
 func (x *exchange) handle(r *http.Request) {
 	x.handled = true
 	if x.route.strips() {
+		if x.path == x.route.Path {
+			redirectTemporarily(x, "./"+x.path[strings.LastIndexByte(x.path, '/')+1:]+"/", r.URL)
+			return
+		}
 		r = r.Clone(r.Context())
 		setPath(r.URL, x.route.stripped(x.path))
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -46,12 +47,20 @@ func (p *Proxy) serveRedirect(w http.ResponseWriter, r *http.Request) {
 		plainError(w, http.StatusBadRequest, "devproxy: the request target is not a valid path")
 		return
 	}
-	if r.URL.ForceQuery || r.URL.RawQuery != "" {
-		path += "?" + r.URL.RawQuery
-	}
 	port := r.Context().Value(httpsPortKey{}).(uint16)
-	w.Header().Set("Location", httpsURL(host, port, path))
-	w.Header().Set("Content-Length", "0")
+	redirectTemporarily(w, httpsURL(host, port, path), r.URL)
+}
+
+// redirectTemporarily sends the client to a URL, with the query of the one it
+// has asked for. Nobody may store that.
+func redirectTemporarily(w http.ResponseWriter, to string, asked *url.URL) {
+	if asked.ForceQuery || asked.RawQuery != "" {
+		to += "?" + asked.RawQuery
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", to)
+	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
