@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +73,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 		Table:            table,
 		GetCertificate:   iss.GetCertificate,
 		VerifyConnection: iss.VerifyConnection,
+		TrustHint:        a.trustHint,
 		AccessLog:        access.Load,
 		Logger:           log,
 	})
@@ -128,6 +130,11 @@ func shutdown(server *proxy.Proxy, log *zap.Logger) {
 	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		log.Warn("shutdown was not clean", zap.Error(err))
 	}
+}
+
+// trustHint says what to do when a client rejects the certificate of host.
+func (a *app) trustHint(host string) string {
+	return fmt.Sprintf("run %s; for each client here: %s", a.command("trust"), a.command("doctor "+host))
 }
 
 // permitCovered asks the table whether a leaf for host is worth minting.

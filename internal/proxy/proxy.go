@@ -42,6 +42,10 @@ type Config struct {
 	// more is checked. Called concurrently.
 	VerifyConnection func(tls.ConnectionState) error
 
+	// TrustHint returns what to do when a client rejects the certificate for
+	// host, for the log. Nil: nothing is said. Called concurrently.
+	TrustHint func(host string) string
+
 	// AccessLog reports whether requests are logged, one line each. It is
 	// asked once per request, concurrently. Nil: they are not.
 	AccessLog func() bool
@@ -59,6 +63,10 @@ type Proxy struct {
 	log       *zap.Logger
 	access    *zap.Logger
 	pages     *pages
+	notices   notices
+
+	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	trustHint      func(host string) string
 
 	forwarder *httputil.ReverseProxy
 
@@ -85,6 +93,9 @@ func New(cfg Config) (*Proxy, error) {
 		log:       logger.Named("proxy"),
 		access:    logger.Named("access"),
 		pages:     newPages(),
+
+		getCertificate: cfg.GetCertificate,
+		trustHint:      cfg.TrustHint,
 	}
 	if p.accessLog == nil {
 		p.accessLog = func() bool { return false }

@@ -15,7 +15,7 @@ import (
 // called for several listeners, each from its own goroutine. It closes ln,
 // and returns nil after Shutdown, else why it cannot go on accepting.
 func (p *Proxy) ServeRedirect(ln net.Listener, httpsPort uint16) error {
-	return unlessClosed(p.redirect.Serve(redirectListener{ln, httpsPort}))
+	return unlessClosed(p.redirect.Serve(redirectListener{newRefuser(ln, p.log, &p.notices), httpsPort}))
 }
 
 // A redirectListener remembers where its clients are sent.

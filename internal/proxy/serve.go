@@ -49,7 +49,8 @@ func (p *Proxy) newServers(cfg Config) {
 	errorLog := log.New(serverLog{p.log}, "", 0)
 	p.https = &http.Server{
 		Handler:   http.HandlerFunc(p.serve),
-		TLSConfig: tlsConfig(cfg),
+		TLSConfig: p.tlsConfig(cfg),
+		ConnState: p.connState,
 		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default: were
 		// it offered, browsers would use it.
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
@@ -71,10 +72,10 @@ func (p *Proxy) newServers(cfg Config) {
 	}
 }
 
-func tlsConfig(cfg Config) *tls.Config {
+func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 	config := &tls.Config{
 		MinVersion:       tls.VersionTLS12,
-		GetCertificate:   cfg.GetCertificate,
+		GetCertificate:   p.certificate,
 		VerifyConnection: cfg.VerifyConnection,
 	}
 	if cfg.VerifyConnection == nil {
@@ -99,7 +100,7 @@ func tlsConfig(cfg Config) *tls.Config {
 // for several listeners, each from its own goroutine. It closes ln, and
 // returns nil after Shutdown, else why it cannot go on accepting.
 func (p *Proxy) Serve(ln net.Listener) error {
-	return unlessClosed(p.https.ServeTLS(ln, "", ""))
+	return unlessClosed(p.https.ServeTLS(newRefuser(ln, p.log, &p.notices), "", ""))
 }
 
 func unlessClosed(err error) error {
@@ -172,7 +173,8 @@ func (l serverLog) Write(line []byte) (int, error) {
 	case bytes.HasPrefix(line, []byte("http: panic serving")):
 		level = zapcore.ErrorLevel
 	case bytes.HasPrefix(line, []byte("http: TLS handshake error")), bytes.HasPrefix(line, []byte("http2: ")):
-		// Clients that leave, scan, or do not trust the root.
+		// Clients that leave or scan. Those that do not trust the root are
+		// logged by clientLeft.
 		level = zapcore.DebugLevel
 	}
 	if entry := l.log.Check(level, "http server"); entry != nil {
