@@ -146,6 +146,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		p.refuse(x, r, err)
 	} else if x.host, err = routes.normalHost(r.Host); err != nil {
 		p.refuse(x, r, err)
+	} else if size := headSize(r); size > maxHeader {
+		p.headTooLarge(x, r, size)
 	} else if r.Method == http.MethodConnect {
 		p.refuseConnect(x, r)
 	} else if !directed(r.TLS, x.local, x.host) {

@@ -24,9 +24,15 @@ const (
 	// than browsers keep theirs: they should be the ones to close.
 	keepAlive = 10 * time.Minute
 
-	// maxHeader is far beyond the cookies of all the apps that ever ran on
-	// localhost and share its jar.
+	// maxHeader limits the head of a request, as HTTP/1.1 would write it. It is
+	// far beyond the cookies of all the apps that ever ran on localhost and
+	// share its jar.
 	maxHeader = 256 << 10
+
+	// maxReadHeader is where net/http stops reading. It is higher, so that the
+	// answer to a head that is too large can be a page that helps, and because
+	// for HTTP/2 net/http adds 32 bytes to each field (RFC 9113, section 6.5.2).
+	maxReadHeader = 2 * maxHeader
 
 	// maxStreams is the number of requests at once on an HTTP/2 connection.
 	// Browsers stop at a few hundred. net/http closes a connection that has
@@ -51,13 +57,13 @@ func (p *Proxy) newServers(cfg Config) {
 		Handler:   http.HandlerFunc(p.serve),
 		TLSConfig: p.tlsConfig(cfg),
 		ConnState: p.connState,
-		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default: were
-		// it offered, browsers would use it.
+		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default, which
+		// internal/http2env defends: were it offered, browsers would use it.
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the backend's to answer
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  keepAlive,
-		MaxHeaderBytes:               maxHeader,
+		MaxHeaderBytes:               maxReadHeader,
 		ErrorLog:                     errorLog,
 		BaseContext:                  func(net.Listener) context.Context { return base },
 	}
