@@ -8,8 +8,11 @@ package main
 import (
 	"context"
 	"os"
+
+	"devproxy/internal/http2env"
 )
 
 func main() {
+	http2env.Restore()
 	os.Exit(run(context.Background(), os.Args, os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
