@@ -26,6 +26,7 @@ type refuser struct {
 	net.Listener
 	log     *zap.Logger
 	notices *notices
+	open    func() (*os.File, error) // takes a descriptor
 
 	mu      sync.Mutex // guards reserve, against Close
 	reserve *os.File   // nil: it could not be had
@@ -35,7 +36,8 @@ type refuser struct {
 }
 
 func newRefuser(ln net.Listener, log *zap.Logger, notices *notices) *refuser {
-	l := &refuser{Listener: ln, log: log, notices: notices}
+	open := func() (*os.File, error) { return os.Open(os.DevNull) }
+	l := &refuser{Listener: ln, log: log, notices: notices, open: open}
 	l.replenish()
 	return l
 }
@@ -82,7 +84,7 @@ func (l *refuser) replenish() bool {
 		return true
 	}
 	var err error
-	l.reserve, err = os.Open(os.DevNull)
+	l.reserve, err = l.open()
 	return err == nil
 }
 

@@ -1,0 +1,358 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// A head of maxHeader bytes passes, whatever its shape, one byte more gets a
+// page, and one that net/http does not read is refused by it.
+func TestHeadSize(t *testing.T) {
+	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
+		var size int
+		for name, values := range r.Header {
+			if strings.HasPrefix(name, "X-Pad") {
+				size += len(name) + len(strings.Join(values, "")) + len(": \r\n")*len(values)
+			}
+		}
+		fmt.Fprint(w, size)
+	})})
+	const begin = "GET / HTTP/1.1\r\nHost: app.localhost\r\n"
+	for _, test := range []struct {
+		name   string
+		field  int // bytes of each
+		size   int // of the whole head
+		status int
+	}{
+		{"one field", maxHeader, maxHeader, 200},
+		{"one field", maxHeader, maxHeader + 1, 431},
+		{"many fields", 100, maxHeader, 200},
+		{"many fields", 100, maxHeader + 1, 431},
+		{"far too large", 1000, maxReadHeader + 8<<10, 431},
+	} {
+		var fields []string
+		for left := test.size - len(begin) - len("\r\n"); left > 0; {
+			n := left
+			if left >= 2*test.field {
+				n = test.field
+			}
+			name := fmt.Sprintf("X-Pad-%d", len(fields)/2)
+			fields = append(fields, name, strings.Repeat("x", n-len(name)-len(": \r\n")))
+			left -= n
+		}
+		t.Run(fmt.Sprint(test.name, " ", test.size, " h1"), func(t *testing.T) {
+			text := begin
+			for i := 0; i < len(fields); i += 2 {
+				text += fields[i] + ": " + fields[i+1] + "\r\n"
+			}
+			if len(text)+2 != test.size {
+				t.Fatalf("the head has %d bytes, want %d", len(text)+2, test.size)
+			}
+			res := f.raw(t, "app.localhost", text+"\r\n")
+			f.checkHead(t, res, readAll(t, res.Body), test.status, test.size)
+		})
+		t.Run(fmt.Sprint(test.name, " ", test.size, " h2"), func(t *testing.T) {
+			res, body := f.bigH2(t, fields)
+			f.checkHead(t, res, body, test.status, test.size)
+		})
+	}
+	if n := f.logs.FilterMessage(msgHeadTooLarge).Len(); n != 1 {
+		t.Errorf("got %d lines for the host, want one", n)
+	}
+}
+
+// bigH2 sends a GET with fields over HTTP/2, more than clients send that obey
+// the server's SETTINGS_MAX_HEADER_LIST_SIZE.
+func (f *fixture) bigH2(t *testing.T, fields []string) (*http.Response, string) {
+	conn := f.connectH2(t, "app.localhost")
+	conn.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	var block strings.Builder
+	encoder := hpack.NewEncoder(&block)
+	head := []string{":method", "GET", ":scheme", "https", ":authority", "app.localhost", ":path", "/"}
+	for i, all := 0, append(head, fields...); i < len(all); i += 2 {
+		encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(all[i]), Value: all[i+1]})
+	}
+	go func() {
+		text := block.String()
+		first := true
+		for len(text) > 0 {
+			part := text[:min(len(text), 16<<10)]
+			text = text[len(part):]
+			if first {
+				conn.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(part), EndStream: true, EndHeaders: text == ""})
+			} else {
+				conn.WriteContinuation(1, text == "", []byte(part))
+			}
+			first = false
+		}
+	}()
+	res, body := &http.Response{}, ""
+	for {
+		frame, err := conn.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			fmt.Sscan(frame.PseudoValue("status"), &res.StatusCode)
+		case *http2.DataFrame:
+			body += string(frame.Data())
+		case *http2.GoAwayFrame:
+			res.StatusCode = 431 // net/http gives up on the connection, too
+			return res, frame.ErrCode.String()
+		}
+		if h := frame.Header(); h.StreamID == 1 && h.Type != http2.FrameSettings && h.Flags.Has(http2.FlagDataEndStream) {
+			return res, body
+		}
+	}
+}
+
+func (f *fixture) checkHead(t *testing.T, res *http.Response, body string, status, size int) {
+	t.Helper()
+	if res.StatusCode != status {
+		t.Fatalf("got %d %q, want %d", res.StatusCode, body, status)
+	}
+	want := "devproxy: The headers of the request have 257 KiB, of which 0 are cookies; devproxy passes on up to 256 KiB.\n"
+	if status == 200 {
+		want = fmt.Sprint(size - len("GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n"))
+	} else if size > maxReadHeader {
+		return // net/http's own words
+	}
+	if body != want {
+		t.Errorf("got %q, want %q", body, want)
+	}
+}
+
+// Who has too many cookies is told what to do about it.
+func TestCookiesAreTooLarge(t *testing.T) {
+	f := start(t, Route{"app.localhost", "/", nowhere})
+	res, body := get(t, f.client(t, "h1"), f.url("app.localhost", "/"), "Cookie", strings.Repeat("a=secret; ", 30<<10), "Accept", "text/html")
+	if res.StatusCode != 431 || !strings.Contains(body, "Delete the cookies") || strings.Contains(body, "secret") {
+		t.Errorf("got %d %q, want 431 with advice", res.StatusCode, body)
+	}
+	for _, entry := range f.logs.All() {
+		if strings.Contains(fmt.Sprint(entry.ContextMap()), "secret") {
+			t.Errorf("a cookie is in the log: %v", entry)
+		}
+	}
+}
+
+// stillServes asks for a page on a new connection.
+func (f *fixture) stillServes(t *testing.T) {
+	t.Helper()
+	if res, body := get(t, f.client(t, "h2"), f.url("app.localhost", "/"), "Connection", "close"); res.StatusCode != 200 || body != "fine" {
+		t.Errorf("another client got %d %q", res.StatusCode, body)
+	}
+}
+
+// A client that floods a connection ends that connection at most.
+func TestFloods(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		flood func(conn *h2conn, i int) error
+		ends  bool // the server has to end the connection, however patient the client
+	}{
+		{"SETTINGS", func(conn *h2conn, i int) error {
+			return conn.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(i)})
+		}, false},
+		{"PING", func(conn *h2conn, i int) error { return conn.WritePing(false, [8]byte{byte(i)}) }, true},
+		{"CONTINUATION", func(conn *h2conn, i int) error {
+			if i == 0 {
+				return conn.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+			}
+			return conn.WriteContinuation(1, false, []byte(strings.Repeat("\x82", 1<<10)))
+		}, true},
+		{"empty CONTINUATION", func(conn *h2conn, i int) error {
+			if i == 0 {
+				return conn.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+			}
+			return conn.WriteContinuation(1, false, nil)
+		}, false},
+		{"streams that are reset", func(conn *h2conn, i int) error {
+			id := uint32(2*i + 1)
+			conn.request(id, true, ":method", "GET", ":scheme", "https", ":authority", "app.localhost", ":path", "/")
+			return conn.WriteRSTStream(id, http2.ErrCodeCancel)
+		}, false},
+		{"empty DATA", func(conn *h2conn, i int) error {
+			if i == 0 {
+				conn.request(1, false, ":method", "POST", ":scheme", "https", ":authority", "app.localhost", ":path", "/")
+			}
+			return conn.WriteData(1, false, nil)
+		}, false},
+		{"PRIORITY", func(conn *h2conn, i int) error {
+			return conn.WritePriority(uint32(2*i+1), http2.PriorityParam{})
+		}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := start(t, Route{"app.localhost", "/", backend(t, says("fine"))})
+			conn := f.connectH2(t, "app.localhost") // nothing more is read from it
+			const most = 200_000
+			var err error
+			var sent int
+			for sent < most && err == nil {
+				err = test.flood(conn, sent)
+				sent++
+				if !test.ends && sent == most/10 {
+					break
+				}
+			}
+			if ended := err != nil; test.ends && !ended {
+				t.Errorf("the connection took %d frames", sent)
+			}
+			f.stillServes(t)
+		})
+	}
+}
+
+// What a connection is used for decides how long it may stay: one without a
+// request is closed, also when it pretends to be sending one.
+func TestHalfRequestIsNoRequest(t *testing.T) {
+	f := startWith(t, func(p *Proxy) { p.https.IdleTimeout = 100 * time.Millisecond })
+	for _, half := range []func(conn *h2conn){
+		func(*h2conn) {},
+		func(conn *h2conn) {
+			conn.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+		},
+	} {
+		conn := f.connectH2(t, "app.localhost")
+		half(conn)
+		for {
+			_, err := conn.ReadFrame()
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("got %v, want that the connection is closed", err)
+			}
+		}
+	}
+}
+
+// Handshakes and heads of requests that never end are ended.
+func TestSlowBeginnings(t *testing.T) {
+	f := startWith(t, func(p *Proxy) { p.https.ReadHeaderTimeout = 200 * time.Millisecond })
+	tcp := func() net.Conn {
+		conn, err := net.Dial("tcp", f.addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	for name, test := range map[string]struct {
+		conn net.Conn
+		drip string
+	}{
+		"nothing":                {tcp(), ""},
+		"handshake":              {tcp(), "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x00", 400)},
+		"nothing over HTTP/1.1":  {f.connect(t, "app.localhost"), ""},
+		"request line, HTTP/1.1": {f.connect(t, "app.localhost"), "GET /" + strings.Repeat("x", 400)},
+		"header, HTTP/1.1":       {f.connect(t, "app.localhost"), "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 400)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closed := make(chan error, 1)
+			go func() {
+				_, err := io.Copy(io.Discard, test.conn)
+				closed <- err
+			}()
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			end := time.After(patience)
+			for i := 0; ; i++ {
+				select {
+				case err := <-closed:
+					if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+						t.Errorf("got %v, want that the connection is closed", err)
+					}
+					return
+				case <-tick.C:
+					if i < len(test.drip) {
+						test.conn.Write([]byte{test.drip[i]})
+					}
+				case <-end:
+					t.Fatal("the connection is still open")
+				}
+			}
+		})
+	}
+}
+
+// startWith is start with settings changed before anything is served. Its one
+// route answers "fine".
+func startWith(t *testing.T, change func(*Proxy)) *fixture {
+	t.Helper()
+	table, err := NewTable([]Route{{"app.localhost", "/", backend(t, says("fine"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(Config{Table: table, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return authority().leaf(hello.ServerName)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(p)
+	ln := listen(t, loopback4)
+	served := make(chan error, 1)
+	go func() { served <- p.Serve(ln) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		p.Shutdown(ctx)
+		<-served
+	})
+	return &fixture{Proxy: p, table: table, addr: ln.Addr().(*net.TCPAddr).AddrPort()}
+}
+
+// A client that does not read holds its own backend back, and nobody else.
+func TestClientThatDoesNotRead(t *testing.T) {
+	both(t, func(t *testing.T, protocol string) {
+		var written atomic.Int64
+		stuck := make(chan bool)
+		f := start(t,
+			Route{"app.localhost", "/endless", rawBackend(t, func(conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+					return
+				}
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+				chunk := make([]byte, 64<<10)
+				for {
+					// Nobody takes anything for so long: the path is full.
+					conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+					n, err := conn.Write(chunk)
+					written.Add(int64(n))
+					if err != nil {
+						close(stuck)
+						return
+					}
+				}
+			})},
+			Route{"app.localhost", "/", backend(t, says("fine"))},
+		)
+		if protocol == "h1" {
+			io.WriteString(f.connect(t, "app.localhost"), "GET /endless HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
+		} else {
+			f.connectH2(t, "app.localhost").request(1, true, ":method", "GET", ":scheme", "https", ":authority", "app.localhost", ":path", "/endless")
+		}
+		receive(t, "the backend to be held back", stuck)
+		// Sockets have buffers, of up to some MiB each.
+		if n := written.Load(); n > 64<<20 {
+			t.Errorf("the backend could write %d MiB that nobody read", n>>20)
+		}
+		f.stillServes(t)
+	})
+}
