@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"maps"
@@ -128,6 +129,7 @@ func (f *fixture) rawH2(t *testing.T, path string) []byte {
 type h2conn struct {
 	*http2.Framer
 	t        testing.TB
+	tls      *tls.Conn
 	settings *http2.SettingsFrame // of the server
 }
 
@@ -137,7 +139,7 @@ func (f *fixture) connectH2(t testing.TB, name string) *h2conn {
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
-	c := &h2conn{Framer: http2.NewFramer(conn, conn), t: t}
+	c := &h2conn{Framer: http2.NewFramer(conn, conn), t: t, tls: conn}
 	if err := c.WriteSettings(); err != nil {
 		t.Fatal(err)
 	}

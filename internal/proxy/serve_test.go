@@ -42,6 +42,9 @@ func TestTimeLimits(t *testing.T) {
 	if got := f.https.IdleTimeout; got <= 5*time.Minute {
 		t.Errorf("an idle connection is closed after %v, want more than browsers' 5 minutes", got)
 	}
+	if got := f.https.ReadHeaderTimeout; got <= 0 || got > 10*time.Second {
+		t.Errorf("the head of a request may take %v, want at most 10 seconds", got)
+	}
 	if f.https.ReadTimeout != 0 || f.https.WriteTimeout != 0 {
 		t.Errorf("whole requests are limited to %v, responses to %v, want no limit", f.https.ReadTimeout, f.https.WriteTimeout)
 	}
