@@ -109,7 +109,7 @@ func TestClientsThatReject(t *testing.T) {
 				continue
 			}
 			t.Run(test.name+" "+tls.VersionName(version), func(t *testing.T) {
-				f := start(t, Route{"app.localhost", "/", nowhere})
+				f := start(t, Route{Host: "app.localhost", Path: "/", Backend: nowhere})
 				f.trustHint = func(host string) string { return "ask about " + host }
 				f.accepted(t, handshake("APP.localhost", version, test.verdict))
 				got := f.warnings()
@@ -171,7 +171,7 @@ func TestRejection(t *testing.T) {
 
 // A page has many assets: that their client rejects each is one line.
 func TestRejectionsAreOneLine(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", nowhere}, Route{"api.localhost", "/", nowhere})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: nowhere}, Route{Host: "api.localhost", Path: "/", Backend: nowhere})
 	reject := func(name string) {
 		conn, err := tls.Dial("tcp", f.addr.String(), &tls.Config{ServerName: name, RootCAs: x509.NewCertPool()})
 		if err == nil {
@@ -202,7 +202,7 @@ func TestRejectionByAddress(t *testing.T) {
 
 // Those that never come to see a certificate are none of a person's business.
 func TestClientsThatOnlyLook(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", nowhere})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: nowhere})
 	for name, client := range map[string]func(net.Conn){
 		"connect":       func(net.Conn) {},
 		"reset":         func(conn net.Conn) { conn.(*net.TCPConn).SetLinger(0) },
@@ -222,7 +222,7 @@ func TestClientsThatOnlyLook(t *testing.T) {
 // Plain HTTP on the TLS port gets an answer in plain text, which is net/http's
 // and has nothing of an app, and one line in the log.
 func TestPlainHTTP(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, says("secret"))})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, says("secret"))})
 	for range 3 {
 		conn, err := net.Dial("tcp", f.addr.String())
 		if err != nil {
@@ -247,7 +247,7 @@ func TestPlainHTTP(t *testing.T) {
 }
 
 func TestNamesWithoutRoute(t *testing.T) {
-	f := start(t, Route{"shop.localhost", "/", nowhere})
+	f := start(t, Route{Host: "shop.localhost", Path: "/", Backend: nowhere})
 	for _, test := range []struct{ name, want string }{
 		{"bank.example", "map[host:bank.example]"},
 		{"bank.example", ""},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,140 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
-
-// A head of maxHeader bytes passes, whatever its shape, one byte more gets a
-// page, and one that net/http does not read is refused by it.
-func TestHeadSize(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", backend(t, func(w http.ResponseWriter, r *http.Request) {
-		var size int
-		for name, values := range r.Header {
-			if strings.HasPrefix(name, "X-Pad") {
-				size += len(name) + len(strings.Join(values, "")) + len(": \r\n")*len(values)
-			}
-		}
-		fmt.Fprint(w, size)
-	})})
-	const begin = "GET / HTTP/1.1\r\nHost: app.localhost\r\n"
-	for _, test := range []struct {
-		name   string
-		field  int // bytes of each
-		size   int // of the whole head
-		status int
-	}{
-		{"one field", maxHeader, maxHeader, 200},
-		{"one field", maxHeader, maxHeader + 1, 431},
-		{"many fields", 100, maxHeader, 200},
-		{"many fields", 100, maxHeader + 1, 431},
-		{"far too large", 1000, maxReadHeader + 8<<10, 431},
-	} {
-		var fields []string
-		for left := test.size - len(begin) - len("\r\n"); left > 0; {
-			n := left
-			if left >= 2*test.field {
-				n = test.field
-			}
-			name := fmt.Sprintf("X-Pad-%d", len(fields)/2)
-			fields = append(fields, name, strings.Repeat("x", n-len(name)-len(": \r\n")))
-			left -= n
-		}
-		t.Run(fmt.Sprint(test.name, " ", test.size, " h1"), func(t *testing.T) {
-			text := begin
-			for i := 0; i < len(fields); i += 2 {
-				text += fields[i] + ": " + fields[i+1] + "\r\n"
-			}
-			if len(text)+2 != test.size {
-				t.Fatalf("the head has %d bytes, want %d", len(text)+2, test.size)
-			}
-			res := f.raw(t, "app.localhost", text+"\r\n")
-			f.checkHead(t, res, readAll(t, res.Body), test.status, test.size)
-		})
-		t.Run(fmt.Sprint(test.name, " ", test.size, " h2"), func(t *testing.T) {
-			res, body := f.bigH2(t, fields)
-			f.checkHead(t, res, body, test.status, test.size)
-		})
-	}
-	if n := f.logs.FilterMessage(msgHeadTooLarge).Len(); n != 1 {
-		t.Errorf("got %d lines for the host, want one", n)
-	}
-}
-
-// bigH2 sends a GET with fields over HTTP/2, more than clients send that obey
-// the server's SETTINGS_MAX_HEADER_LIST_SIZE.
-func (f *fixture) bigH2(t *testing.T, fields []string) (*http.Response, string) {
-	conn := f.connectH2(t, "app.localhost")
-	conn.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	var block strings.Builder
-	encoder := hpack.NewEncoder(&block)
-	head := []string{":method", "GET", ":scheme", "https", ":authority", "app.localhost", ":path", "/"}
-	for i, all := 0, append(head, fields...); i < len(all); i += 2 {
-		encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(all[i]), Value: all[i+1]})
-	}
-	go func() {
-		text := block.String()
-		first := true
-		for len(text) > 0 {
-			part := text[:min(len(text), 16<<10)]
-			text = text[len(part):]
-			if first {
-				conn.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(part), EndStream: true, EndHeaders: text == ""})
-			} else {
-				conn.WriteContinuation(1, text == "", []byte(part))
-			}
-			first = false
-		}
-	}()
-	res, body := &http.Response{}, ""
-	for {
-		frame, err := conn.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch frame := frame.(type) {
-		case *http2.MetaHeadersFrame:
-			fmt.Sscan(frame.PseudoValue("status"), &res.StatusCode)
-		case *http2.DataFrame:
-			body += string(frame.Data())
-		case *http2.GoAwayFrame:
-			res.StatusCode = 431 // net/http gives up on the connection, too
-			return res, frame.ErrCode.String()
-		}
-		if h := frame.Header(); h.StreamID == 1 && h.Type != http2.FrameSettings && h.Flags.Has(http2.FlagDataEndStream) {
-			return res, body
-		}
-	}
-}
-
-func (f *fixture) checkHead(t *testing.T, res *http.Response, body string, status, size int) {
-	t.Helper()
-	if res.StatusCode != status {
-		t.Fatalf("got %d %q, want %d", res.StatusCode, body, status)
-	}
-	want := "devproxy: The headers of the request have 257 KiB, of which 0 are cookies; devproxy passes on up to 256 KiB.\n"
-	if status == 200 {
-		want = fmt.Sprint(size - len("GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n"))
-	} else if size > maxReadHeader {
-		return // net/http's own words
-	}
-	if body != want {
-		t.Errorf("got %q, want %q", body, want)
-	}
-}
-
-// Who has too many cookies is told what to do about it.
-func TestCookiesAreTooLarge(t *testing.T) {
-	f := start(t, Route{"app.localhost", "/", nowhere})
-	res, body := get(t, f.client(t, "h1"), f.url("app.localhost", "/"), "Cookie", strings.Repeat("a=secret; ", 30<<10), "Accept", "text/html")
-	if res.StatusCode != 431 || !strings.Contains(body, "Delete the cookies") || strings.Contains(body, "secret") {
-		t.Errorf("got %d %q, want 431 with advice", res.StatusCode, body)
-	}
-	for _, entry := range f.logs.All() {
-		if strings.Contains(fmt.Sprint(entry.ContextMap()), "secret") {
-			t.Errorf("a cookie is in the log: %v", entry)
-		}
-	}
-}
 
 // stillServes asks for a page on a new connection.
 func (f *fixture) stillServes(t *testing.T) {
@@ -197,7 +63,7 @@ func TestFloods(t *testing.T) {
 		}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := start(t, Route{"app.localhost", "/", backend(t, says("fine"))})
+			f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))})
 			conn := f.connectH2(t, "app.localhost") // nothing more is read from it
 			conn.tls.NetConn().(*net.TCPConn).SetReadBuffer(4 << 10)
 			most := 20_000
@@ -245,7 +111,7 @@ func TestHalfRequestIsNoRequest(t *testing.T) {
 // Handshakes and heads of requests that never end are ended.
 func TestSlowBeginnings(t *testing.T) {
 	f := startWith(t, func(p *Proxy) { p.https.ReadHeaderTimeout = 200 * time.Millisecond })
-	tcp := func() net.Conn {
+	tcp := func(t *testing.T) net.Conn {
 		conn, err := net.Dial("tcp", f.addr.String())
 		if err != nil {
 			t.Fatal(err)
@@ -253,21 +119,23 @@ func TestSlowBeginnings(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		return conn
 	}
+	h1 := func(t *testing.T) net.Conn { return f.connect(t, "app.localhost") }
 	for name, test := range map[string]struct {
-		conn net.Conn
+		dial func(*testing.T) net.Conn
 		drip string
 	}{
-		"nothing":                {tcp(), ""},
-		"handshake":              {tcp(), "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x00", 400)},
-		"nothing over HTTP/1.1":  {f.connect(t, "app.localhost"), ""},
-		"request line, HTTP/1.1": {f.connect(t, "app.localhost"), "GET /" + strings.Repeat("x", 400)},
-		"header, HTTP/1.1":       {f.connect(t, "app.localhost"), "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 400)},
+		"nothing":                {tcp, ""},
+		"handshake":              {tcp, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x00", 400)},
+		"nothing over HTTP/1.1":  {h1, ""},
+		"request line, HTTP/1.1": {h1, "GET /" + strings.Repeat("x", 400)},
+		"header, HTTP/1.1":       {h1, "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 400)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			conn := test.dial(t)
 			closed := make(chan error, 1)
 			go func() {
-				_, err := io.Copy(io.Discard, test.conn)
+				_, err := io.Copy(io.Discard, conn)
 				closed <- err
 			}()
 			tick := time.NewTicker(10 * time.Millisecond)
@@ -282,7 +150,7 @@ func TestSlowBeginnings(t *testing.T) {
 					return
 				case <-tick.C:
 					if i < len(test.drip) {
-						test.conn.Write([]byte{test.drip[i]})
+						conn.Write([]byte{test.drip[i]})
 					}
 				case <-end:
 					t.Fatal("the connection is still open")
@@ -296,7 +164,7 @@ func TestSlowBeginnings(t *testing.T) {
 // route answers "fine".
 func startWith(t *testing.T, change func(*Proxy)) *fixture {
 	t.Helper()
-	table, err := NewTable([]Route{{"app.localhost", "/", backend(t, says("fine"))}})
+	table, err := NewTable([]Route{{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +193,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		var written atomic.Int64
 		stuck := make(chan bool)
 		f := start(t,
-			Route{"app.localhost", "/endless", rawBackend(t, func(conn net.Conn) {
+			Route{Host: "app.localhost", Path: "/endless", Backend: rawBackend(t, func(conn net.Conn) {
 				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
 					return
 				}
@@ -342,7 +210,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 					}
 				}
 			})},
-			Route{"app.localhost", "/", backend(t, says("fine"))},
+			Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))},
 		)
 		if protocol == "h1" {
 			io.WriteString(f.connect(t, "app.localhost"), "GET /endless HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
