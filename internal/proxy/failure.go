@@ -13,6 +13,9 @@ import (
 	"devproxy/internal/backend"
 )
 
+// msgFailed is what the log says of a backend that gave no response.
+const msgFailed = "backend failed"
+
 // statusClientClosed is logged for a request whose client left before there
 // was a response. It is never sent; nginx made the number known.
 const statusClientClosed = 499
@@ -107,12 +110,15 @@ func (x *exchange) failed(r *http.Request, err error) {
 	if gone {
 		f = failure{status: http.StatusServiceUnavailable, reason: "the route is gone or leads elsewhere by now"}
 	}
-	x.proxy.log.Warn("backend failed",
-		zap.String("host", x.host),
-		zap.String("backend", x.route.Backend.Name),
-		zap.Int("status", f.status),
-		zap.String("reason", f.reason),
-		zap.String("detail", f.detail))
+	if x.proxy.due(notice{msgFailed, x.host, x.route.Backend.Name + " " + f.reason}) {
+		x.proxy.log.Warn(msgFailed,
+			zap.String("host", x.host),
+			zap.String("backend", x.route.Backend.Name),
+			zap.Int("status", f.status),
+			zap.String("reason", f.reason),
+			zap.String("detail", f.detail),
+			zap.String("hint", f.hint))
+	}
 	x.proxy.badGateway(x, r, f)
 }
 
