@@ -256,6 +256,16 @@ func (e *examination) checkCertificates() {
 	}
 }
 
+// verify does what a client does with the certificates it is shown.
+func verify(shown []*x509.Certificate, name string, roots *x509.CertPool) error {
+	options := x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: x509.NewCertPool()}
+	for _, cert := range shown[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	_, err := shown[0].Verify(options)
+	return err
+}
+
 // prove makes the handshake of a client that trusts exactly roots: with the
 // devproxy that runs where that serves a route, else with a throw-away one.
 func (e *examination) prove(ctx context.Context, roots *x509.CertPool) error {
@@ -266,12 +276,15 @@ func (e *examination) prove(ctx context.Context, roots *x509.CertPool) error {
 			}
 			ctx, cancel := context.WithTimeout(ctx, presentTime)
 			defer cancel()
-			dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: roots}}
+			// Verified after the handshake: a server takes one that is broken off
+			// for a client that does not trust it, and would log so.
+			dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, InsecureSkipVerify: true}}
 			conn, err := dialer.DialContext(ctx, "tcp", reachable(l.addr).String())
 			if err != nil {
 				return err
 			}
-			return conn.Close()
+			defer conn.Close()
+			return verify(conn.(*tls.Conn).ConnectionState().PeerCertificates, name, roots)
 		}
 	}
 	return proof(e.seen.ca)(ctx, roots)
