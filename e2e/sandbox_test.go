@@ -50,8 +50,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runInSandbox builds the program, which may need the network, and starts the
-// inner process. Its exit code is the result.
+// runInSandbox builds the program and gets the packages of npm, which may need
+// the network, and starts the inner process. Its exit code is the result.
 func runInSandbox() (int, error) {
 	dir, err := os.MkdirTemp("", "devproxy-e2e-")
 	if err != nil {
@@ -70,7 +70,7 @@ func runInSandbox() (int, error) {
 		return 0, fmt.Errorf("build: %v\n%s", err, out)
 	}
 
-	env := []string{envSandbox + "=1", envBinary + "=" + binary, envGo + "=" + goTool}
+	env := []string{envSandbox + "=1", envBinary + "=" + binary, envGo + "=" + goTool, npmEnvironment()}
 	for _, name := range goSettings {
 		value, err := exec.Command(goTool, "env", name).Output()
 		if err != nil {
