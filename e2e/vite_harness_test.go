@@ -38,7 +38,7 @@ func writeProject(t *testing.T, h *home) {
 	if err := os.Symlink(npmPackage(t, "vite"), filepath.Join(modules, "vite")); err != nil {
 		t.Fatal(err)
 	}
-	all := "import { tell } from \"./tell.js\";\n"
+	all := "import \"./updates.js\";\n"
 	for n := range manyCount {
 		all += fmt.Sprintf("import \"./many/%d.js\";\n", n)
 		writeModule(t, h, n, 1)
@@ -96,7 +96,7 @@ func startVite(t *testing.T, h *home, extra ...string) *viteServer {
 	return v
 }
 
-// A viteReport is what a page of the project shows, see tell.js.
+// A viteReport is what a page of the project shows, see watch.js.
 type viteReport struct {
 	Visitor  string   // the query of the page's address
 	Life     string   // of the page, from one load to the next

@@ -1,4 +1,4 @@
-import { tell } from "./tell.js";
+import "./updates.js";
 import { word } from "./word.js";
 import "./style.css";
 
