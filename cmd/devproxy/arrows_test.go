@@ -19,6 +19,7 @@ var leaves = []string{
 // that is large enough to stand alone.
 var parts = map[string]string{
 	"devproxy/internal/backend": "devproxy/internal/proxy", // connections to backends, and what may be tried again
+	"devproxy/internal/refusal": "devproxy/internal/proxy", // what dev servers answer that dislike a proxy
 	"devproxy/internal/nssdb":   "devproxy/internal/trust", // a file format, and when its owner believes it
 }
 

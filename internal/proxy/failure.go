@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"devproxy/internal/backend"
+	"devproxy/internal/refusal"
 )
 
 // msgFailed is what the log says of a backend that gave no response.
@@ -27,6 +28,7 @@ type failure struct {
 	detail string // the system's own words, or ""
 	hint   string
 	absent bool // nobody listens there, for the moment
+	closed bool // it closed the connection
 }
 
 // explain classifies the error of a round trip. Its text never has what a
@@ -54,7 +56,7 @@ func explain(err error) failure {
 		return failure{status: http.StatusGatewayTimeout, reason: "it stopped answering", detail: errno(err)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, backend.ErrTwice), errno(err) != "":
 		return failure{status: http.StatusBadGateway, reason: "it closed the connection without a response", detail: errno(err),
-			hint: "The app's own log may say why."}
+			hint: "The app's own log may say why.", closed: true}
 	}
 	return failure{status: http.StatusBadGateway, reason: "it sent no valid HTTP response",
 		hint: "Does the app speak plain HTTP on this port?"}
@@ -107,6 +109,9 @@ func (x *exchange) failed(r *http.Request, err error) {
 		return
 	}
 	f := explain(err)
+	if note, ok := refusal.Unanswered(headBytes(r)); ok && f.closed {
+		f.hint = note.Problem + " " + note.Fix
+	}
 	if gone {
 		f = failure{status: http.StatusServiceUnavailable, reason: "the route is gone or leads elsewhere by now"}
 	}

@@ -30,6 +30,7 @@ func newForwarder(log *zap.Logger) *httputil.ReverseProxy {
 				return errStatus // net/http would panic when asked to send it
 			}
 			x := exchangeOf(res.Request.Context())
+			x.diagnose(res)
 			rules := &x.route.Rules
 			stripResponse(res.Header, rules.KeepHSTS)
 			stripResponse(res.Trailer, rules.KeepHSTS)

@@ -77,28 +77,39 @@ func sourceHash(text string) string {
 }
 
 func (p *pages) write(w http.ResponseWriter, r *http.Request, pg page) {
-	h := w.Header()
+	if wantsHTML(r) {
+		if body, ok := p.render(pg); ok {
+			p.describe(w.Header(), len(body), pg.Wait)
+			w.WriteHeader(pg.Status)
+			w.Write(body)
+			return
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Vary", "Accept")
+	plainError(w, pg.Status, pg.line())
+}
+
+// render returns a page as HTML.
+func (p *pages) render(pg page) (body []byte, ok bool) {
+	var b bytes.Buffer
+	err := p.template.Execute(&b, pg)
+	return b.Bytes(), err == nil
+}
+
+// describe sets the headers of a page of so many bytes.
+func (p *pages) describe(h http.Header, size int, waits bool) {
+	policy := p.policy
+	if waits {
+		policy = p.waiting
+	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept")
-	if !wantsHTML(r) {
-		plainError(w, pg.Status, pg.line())
-		return
-	}
-	var body bytes.Buffer
-	if err := p.template.Execute(&body, pg); err != nil {
-		plainError(w, pg.Status, pg.line())
-		return
-	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", p.policy)
-	if pg.Wait {
-		h.Set("Content-Security-Policy", p.waiting)
-	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(pg.Status)
-	w.Write(body.Bytes())
+	h.Set("Content-Length", strconv.Itoa(size))
 }
 
 // line is the page for those who read text.

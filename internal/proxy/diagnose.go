@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"devproxy/internal/refusal"
+)
+
+// msgRefused is what the log says of an app that does not take to devproxy.
+const msgRefused = "an app refuses what comes through devproxy"
+
+// diagnose looks whether res is the refusal of a dev server that does not know
+// the host it is reached by, or the like. The log then has the line to add, and
+// a person who opened the page is shown it in the place of the app's page.
+// Everybody else gets what the app sent.
+func (x *exchange) diagnose(res *http.Response) {
+	if !refusal.Worth(res.StatusCode, res.Header) {
+		return
+	}
+	r := res.Request
+	note, ok := refusal.Recognise(refusal.Response{
+		Status:    res.StatusCode,
+		Header:    res.Header,
+		Body:      peek(res),
+		Host:      x.host,
+		Origin:    x.origin(r),
+		Method:    r.Method,
+		Path:      x.path,
+		HeadBytes: headBytes(r),
+	})
+	if !ok {
+		return
+	}
+	note.Fix = strings.ReplaceAll(note.Fix, "ADDRESS:PORT", x.route.target.Address)
+	if p := x.proxy; p.due(notice{msgRefused, x.host, note.App + note.Problem}) {
+		p.log.Warn(msgRefused,
+			zap.String("host", x.host),
+			zap.String("backend", x.route.Backend.Name),
+			zap.Int("status", res.StatusCode),
+			zap.String("app", note.App),
+			zap.String("problem", note.Problem),
+			zap.String("file", note.File),
+			zap.String("hint", note.Fix))
+	}
+	if wantsHTML(r) {
+		x.explainRefusal(res, note)
+	}
+}
+
+// origin is what the browser has in its address bar; "" if another site sent
+// the request.
+func (x *exchange) origin(r *http.Request) string {
+	own := httpsURL(x.host, x.local.Port(), "")
+	if sender := r.Header.Get("Origin"); sender != "" && !strings.EqualFold(sender, own) {
+		return ""
+	}
+	return own
+}
+
+// peek returns the beginning of a body, which stays to be read: what comes
+// first, and no more, since more may take any time.
+func peek(res *http.Response) []byte {
+	begin := make([]byte, refusal.Peek)
+	n, err := res.Body.Read(begin)
+	begin = begin[:n]
+	rest := io.Reader(res.Body)
+	if err != nil {
+		rest = failed{err}
+	}
+	res.Body = &peeked{io.MultiReader(bytes.NewReader(begin), rest), res.Body}
+	return begin
+}
+
+// A peeked is a body of which a part was read already.
+type peeked struct {
+	io.Reader
+	io.Closer
+}
+
+// failed is where reading has ended.
+type failed struct{ err error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
+
+// explainRefusal puts a page with the note in the place of the app's.
+func (x *exchange) explainRefusal(res *http.Response, note refusal.Note) {
+	where := "Fix"
+	if note.File != "" {
+		where = "Add to " + note.File
+	}
+	body, ok := x.proxy.pages.render(page{
+		Status:  res.StatusCode,
+		Title:   note.App + " refuses this request",
+		Message: note.Problem,
+		Facts:   []fact{{where, note.Fix}, {"Backend", x.route.Backend.Name}},
+		Hint:    "This page stands for the app's own answer of " + strconv.Itoa(res.StatusCode) + ", which clients other than browsers get as it is.",
+	})
+	if !ok {
+		return
+	}
+	res.Body.Close()
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	res.ContentLength = int64(len(body))
+	res.Trailer = nil
+	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified", "Content-Disposition", "Content-Language", "Accept-Ranges", "Trailer"} {
+		delete(res.Header, name)
+	}
+	x.proxy.pages.describe(res.Header, len(body), false)
+}
+
+// headBytes returns about how many bytes the head of r has on the wire.
+func headBytes(r *http.Request) int {
+	n := len(r.Method) + len(r.URL.RequestURI()) + len(r.Host) + len("  HTTP/1.1\r\nHost: \r\n\r\n")
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return n
+}
