@@ -16,6 +16,7 @@ var packages = map[string]string{
 	"git":              "git",
 	"firefox-esr":      "firefox-esr",
 	"gnutls-cli":       "gnutls-bin",
+	"gunicorn":         "gunicorn",
 	"java":             "default-jre-headless",
 	"keytool":          "default-jre-headless",
 	"node":             "nodejs",
@@ -45,6 +46,24 @@ func python(t *testing.T, modules ...string) string {
 	for _, module := range modules {
 		if err := exec.Command(path, "-c", "import "+module).Run(); err != nil {
 			missing(t, "python3 cannot import "+module+" (Debian: apt-get install python3-"+module+")")
+		}
+	}
+	return path
+}
+
+// debianModules is where Debian keeps Node's modules. Its own Node looks there,
+// others do if told so.
+const debianModules = "/usr/share/nodejs"
+
+// node returns Node, once it finds modules.
+func node(t *testing.T, modules ...string) string {
+	t.Helper()
+	path := tool(t, "node")
+	for _, module := range modules {
+		cmd := exec.Command(path, "-e", "require(process.argv[1])", module)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+debianModules)
+		if err := cmd.Run(); err != nil {
+			missing(t, "node cannot find "+module+" (Debian: apt-get install node-"+module+")")
 		}
 	}
 	return path
