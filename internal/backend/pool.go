@@ -36,6 +36,7 @@ type Pool struct {
 	transport atomic.Pointer[http.Transport] // replaced when the loopback address changes
 	loopback  loopback
 	arrival   arrival
+	brief     atomic.Int64 // until when it closes connections unasked, in Unix nanoseconds
 }
 
 func newPool(t Target, roots func() *x509.CertPool) *Pool {
@@ -65,7 +66,7 @@ func (p *Pool) newTransport() *http.Transport {
 		if fellBack {
 			p.loopback.fellBack(func() bool { return p.transport.Load() == t })
 		}
-		return &conn{Conn: c}, nil
+		return p.newConn(c), nil
 	}
 	switch p.target.Scheme {
 	case "h2c":
@@ -96,8 +97,9 @@ func (p *Pool) RoundTrip(r *http.Request, hold time.Duration) (*http.Response, e
 	case "unix":
 		r.URL.Host = "localhost" // not used; the path of a socket is no host
 	}
-	if p.target.Scheme != "h2c" && r.Body == nil {
-		r = sendTwiceAtMost(r)
+	if p.target.Scheme != "h2c" {
+		r = follow(r)
+		r.Close = p.isBrief() && r.Header.Get("Upgrade") == ""
 	}
 	res, err := p.current(r.Context()).RoundTrip(r)
 	if err == nil || hold <= 0 || !nobodyThere(err) {

@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync/atomic"
+	"time"
 )
 
 // net/http sends a request without a body again when a connection that it had
@@ -18,34 +18,10 @@ import (
 // ErrTwice is the end of a request that would be sent once too often.
 var ErrTwice = errors.New("the connection closed without a response, and the request may not be sent again")
 
-// A conn is a connection to a backend.
-type conn struct {
-	net.Conn
-	written atomic.Int64 // bytes
-	refuses atomic.Bool  // to write
-}
-
-func (c *conn) Write(b []byte) (int, error) {
-	if c.refuses.Load() {
-		return 0, ErrTwice
-	}
-	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// CloseWrite tells the backend that nothing more will come, while it may still
-// send: upgraded connections can be closed by halves.
-func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return c.Close()
-}
-
-// sends follows one request through the attempts to send it. net/http makes
+// attempts follow one request through the attempts to send it. net/http makes
 // them one after the other.
-type sends struct {
+type attempts struct {
+	resendable bool // once
 	idempotent bool
 	last       *conn
 	before     int64 // bytes written over last before this request
@@ -53,35 +29,46 @@ type sends struct {
 	again      bool
 }
 
-// sendTwiceAtMost has the rule hold for r. A trace that r's context has gets a
-// hook, so it must be r's own.
-func sendTwiceAtMost(r *http.Request) *http.Request {
-	s := &sends{idempotent: idempotent(r.Method)}
-	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
-		trace.GotConn = s.gotConn
-		return r
+// follow has the rule hold for r. A trace that r's context has gets hooks, so it
+// must be r's own.
+func follow(r *http.Request) *http.Request {
+	a := &attempts{resendable: r.Body == nil, idempotent: idempotent(r.Method)}
+	trace := httptrace.ContextClientTrace(r.Context())
+	if trace == nil {
+		trace = new(httptrace.ClientTrace)
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+		trace = httptrace.ContextClientTrace(r.Context())
 	}
-	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: s.gotConn}))
+	trace.GotConn, trace.PutIdleConn = a.gotConn, a.putIdleConn
+	return r
 }
 
 // gotConn is called before each attempt. A connection that refuses to write
 // fails it before anything was sent, so net/http tries the next, until it makes
 // a new one.
-func (s *sends) gotConn(info httptrace.GotConnInfo) {
+func (a *attempts) gotConn(info httptrace.GotConnInfo) {
 	c := plain(info.Conn)
 	if c == nil {
 		return
 	}
-	if s.last != nil && s.last.written.Load() > s.before {
-		s.sent = true
+	c.idle.Store(0)
+	if a.last != nil && a.last.written.Load() > a.before {
+		a.sent = true
 	}
-	s.last, s.before = c, c.written.Load()
+	a.last, a.before = c, c.written.Load()
 	switch {
-	case !s.sent:
-	case info.Reused || s.again || !s.idempotent:
+	case !a.sent || !a.resendable: // net/http sends no body twice
+	case info.Reused || a.again || !a.idempotent:
 		c.refuses.Store(true)
 	default:
-		s.again = true
+		a.again = true
+	}
+}
+
+// putIdleConn is called when the connection is free for another request.
+func (a *attempts) putIdleConn(err error) {
+	if err == nil && a.last != nil {
+		a.last.idle.Store(time.Now().UnixNano())
 	}
 }
 

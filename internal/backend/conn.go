@@ -1,0 +1,87 @@
+package backend
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// quickClose is the time after a response in which a backend that closes
+	// the connection never meant to keep it.
+	quickClose = time.Second
+
+	// briefFor is how long that is remembered of a backend.
+	briefFor = time.Minute
+)
+
+// A conn is a connection to a backend.
+//
+// Its last word is heard: a backend may answer by the head of a request and
+// close, which resets the connection under a body that is still being written.
+// At the failed write net/http would give up the connection, with an answer in
+// it that nobody has read. So the failure is held back until all that came was
+// read, or the connection is closed from this side.
+type conn struct {
+	net.Conn
+	pool *Pool
+
+	written atomic.Int64  // bytes
+	refuses atomic.Bool   // to write
+	idle    atomic.Int64  // since when no request is on it, in Unix nanoseconds; 0 while one is
+	ended   chan struct{} // nothing more will be read
+	end     func()
+}
+
+func (p *Pool) newConn(c net.Conn) *conn {
+	ended := make(chan struct{})
+	return &conn{Conn: c, pool: p, ended: ended, end: sync.OnceFunc(func() { close(ended) })}
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		if since := c.idle.Load(); since != 0 && !errors.Is(err, net.ErrClosed) && time.Since(time.Unix(0, since)) < quickClose {
+			c.pool.brief.Store(time.Now().Add(briefFor).UnixNano())
+		}
+		c.end()
+	}
+	return n, err
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	if c.refuses.Load() {
+		return 0, ErrTwice
+	}
+	n, err := c.Conn.Write(b)
+	c.written.Add(int64(n))
+	if err != nil {
+		<-c.ended
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	c.end()
+	return c.Conn.Close()
+}
+
+// CloseWrite tells the backend that nothing more will come, while it may still
+// send: upgraded connections can be closed by halves.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
+}
+
+// isBrief reports whether the backend closes each connection after the response
+// without having said so, as uWSGI does. A request that is sent just then is
+// lost, and if it has a body nobody may send it again: so such a backend is told
+// that the connection ends with the response.
+func (p *Pool) isBrief() bool {
+	until := p.brief.Load()
+	return until != 0 && time.Now().UnixNano() < until
+}
