@@ -3,10 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httputil"
-	"sync/atomic"
+	"strings"
 
 	"go.uber.org/zap"
 )
@@ -26,16 +25,7 @@ func newForwarder(log *zap.Logger) *httputil.ReverseProxy {
 		BufferPool:    newBufferPool(),
 		ErrorLog:      errorLog,
 		ModifyResponse: func(res *http.Response) error {
-			if res.StatusCode < 100 || res.StatusCode > 999 {
-				return errStatus // net/http would panic when asked to send it
-			}
-			x := exchangeOf(res.Request.Context())
-			x.diagnose(res)
-			rules := &x.route.Rules
-			stripResponse(res.Header, rules.KeepHSTS)
-			stripResponse(res.Trailer, rules.KeepHSTS)
-			rules.Response.apply(res.Header)
-			return nil
+			return exchangeOf(res.Request.Context()).answered(res)
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			w.(*exchange).failed(r, err)
@@ -43,7 +33,38 @@ func newForwarder(log *zap.Logger) *httputil.ReverseProxy {
 	}
 }
 
-var errStatus = errors.New("the status is not in the range of HTTP")
+var (
+	errStatus  = errors.New("the status is not in the range of HTTP")
+	errUpgrade = errors.New("the backend switches to a protocol that was not asked for")
+)
+
+// answered looks at the head of a backend's response, and changes what clients
+// are not to see.
+func (x *exchange) answered(res *http.Response) error {
+	if res.StatusCode < 100 || res.StatusCode > 999 {
+		return errStatus // net/http would panic when asked to send it
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols && !switchesAsAsked(res) {
+		return errUpgrade // net/http would not close the connection
+	}
+	x.diagnose(res)
+	rules := &x.route.Rules
+	stripResponse(res.Header, rules.KeepHSTS)
+	stripResponse(res.Trailer, rules.KeepHSTS)
+	rules.Response.apply(res.Header)
+	if x.body != nil {
+		x.body.answered.Store(true)
+	}
+	return nil
+}
+
+// switchesAsAsked reports whether a 101 is for the protocol that the request
+// asked for.
+func switchesAsAsked(res *http.Response) bool {
+	asked, got := res.Request.Header.Get("Upgrade"), res.Header.Get("Upgrade")
+	options := strings.ToLower(strings.Join(res.Header["Connection"], ","))
+	return asked != "" && strings.EqualFold(asked, got) && strings.Contains(options, "upgrade")
+}
 
 type exchangeKey struct{}
 
@@ -101,53 +122,4 @@ func rewrite(pr *httputil.ProxyRequest) {
 		x.body = body
 		out.Body = body
 	}
-}
-
-// announcedTrailers returns the trailers to promise to the backend; their
-// values come with the end of the body.
-func announcedTrailers(in http.Header) http.Header {
-	trailer := make(http.Header, len(in))
-	for name := range in {
-		if !forgeable(name) {
-			trailer[name] = nil
-		}
-	}
-	return trailer
-}
-
-// A requestBody is a request's body on its way to the backend. At the end it
-// brings the trailers along, which net/http's reverse proxy forgets, and it
-// notes when the body was the client's fault.
-type requestBody struct {
-	io.ReadCloser
-	in      *http.Request
-	trailer http.Header // of the outgoing request
-	begun   atomic.Bool // somebody has wanted to read it
-	ended   atomic.Bool // it was read to its end
-	broken  atomic.Bool // reading failed before that
-}
-
-// Close does nothing to a body that nobody has begun to read: an attempt to
-// connect that failed closes it, and another may follow.
-func (b *requestBody) Close() error {
-	if !b.begun.Load() {
-		return nil
-	}
-	return b.ReadCloser.Close()
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.begun.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	switch err {
-	case nil:
-	case io.EOF:
-		b.ended.Store(true)
-		for name := range b.trailer {
-			b.trailer[name] = b.in.Trailer[name]
-		}
-	default:
-		b.broken.Store(true)
-	}
-	return n, err
 }

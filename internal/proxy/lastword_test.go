@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/http2"
 )
 
 // A backend may answer by the head of a request and close at once, which
@@ -40,6 +42,48 @@ func TestAnswerThenReset(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A client may break its body off at the head of a response. It gets the rest
+// all the same.
+func TestBodyBrokenOffAfterAnswer(t *testing.T) {
+	finish := make(chan bool)
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: rawBackend(t, func(conn net.Conn) {
+		if readHead(conn) == nil {
+			io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 4\r\n\r\n")
+			select {
+			case <-finish:
+			case <-t.Context().Done(): // the test has failed
+			}
+			io.WriteString(conn, "rest")
+		}
+	})})
+	for range 20 {
+		conn := f.connectH2(t, "app.localhost")
+		conn.request(1, false, ":method", "POST", ":scheme", "https", ":authority", "app.localhost", ":path", "/", "content-length", "91")
+		body, got := "", false
+		for !got {
+			frame, err := conn.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch frame := frame.(type) {
+			case *http2.HeadersFrame:
+				conn.WriteData(1, true, nil) // not the 91 bytes that were promised
+				conn.WritePing(false, [8]byte{})
+			case *http2.PingFrame: // the server has seen that
+				finish <- true
+			case *http2.DataFrame:
+				body += string(frame.Data())
+				got = frame.StreamEnded()
+			case *http2.RSTStreamFrame:
+				t.Fatalf("got RST_STREAM %v after %q", frame.ErrCode, body)
+			}
+		}
+		if body != "rest" {
+			t.Fatalf("got %q", body)
+		}
+	}
 }
 
 // readHead reads a request's head, and nothing beyond it.

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// announcedTrailers returns the trailers to promise to the backend; their
+// values come with the end of the body.
+func announcedTrailers(in http.Header) http.Header {
+	trailer := make(http.Header, len(in))
+	for name := range in {
+		if !forgeable(name) {
+			trailer[name] = nil
+		}
+	}
+	return trailer
+}
+
+// A requestBody is a request's body on its way to the backend. At the end it
+// brings the trailers along, which net/http's reverse proxy forgets, and it
+// notes when the body was the client's fault.
+type requestBody struct {
+	io.ReadCloser
+	in       *http.Request
+	trailer  http.Header // of the outgoing request
+	begun    atomic.Bool // somebody has wanted to read it
+	ended    atomic.Bool // it was read to its end
+	broken   atomic.Bool // reading failed before that
+	answered atomic.Bool // the head of the response is there
+}
+
+// Close does nothing to a body that nobody has begun to read: an attempt to
+// connect that failed closes it, and another may follow.
+func (b *requestBody) Close() error {
+	if !b.begun.Load() {
+		return nil
+	}
+	return b.ReadCloser.Close()
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.begun.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	switch err {
+	case nil:
+	case io.EOF:
+		b.ended.Store(true)
+		for name := range b.trailer {
+			b.trailer[name] = b.in.Trailer[name]
+		}
+	default:
+		b.broken.Store(true)
+		b.holdFailure()
+	}
+	return n, err
+}
+
+// holdFailure returns when the exchange is over, or after lingerTime, if the
+// response has begun. A client that sees itself refused may end its request's
+// body there and then, as curl does over HTTP/2. The body is broken, but the
+// rest of the response is what it waits for, and would be lost with the
+// connection that net/http closes when told of the failure.
+func (b *requestBody) holdFailure() {
+	if !b.answered.Load() {
+		return
+	}
+	limit := time.NewTimer(lingerTime)
+	defer limit.Stop()
+	select {
+	case <-b.in.Context().Done():
+	case <-limit.C:
+	}
+}
