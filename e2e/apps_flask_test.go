@@ -53,6 +53,7 @@ func TestFlask(t *testing.T) {
 					t.Run("place", func(t *testing.T) { flaskPlace(t, c) })
 					t.Run("session", func(t *testing.T) { flaskSession(t, c) })
 					t.Run("uploads", func(t *testing.T) { flaskUploads(t, c) })
+					t.Run("refusals", func(t *testing.T) { flaskRefusals(t, c) })
 					t.Run("pieces", func(t *testing.T) { flaskPieces(t, c) })
 					t.Run("methods", func(t *testing.T) { flaskMethods(t, c) })
 					t.Run("ranges", func(t *testing.T) { flaskRanges(t, c) })
@@ -139,6 +140,20 @@ func flaskUploads(t *testing.T, c curler) {
 	form := c.do(t, "/upload", "--form", "file=@"+path).must(t, 200).json(t)
 	if form["bytes"].(float64) <= size {
 		t.Errorf("a form of %v bytes, want more than the file's", form["bytes"])
+	}
+}
+
+// flaskRefusals are answers that come before the body was read, which it never
+// will be.
+func flaskRefusals(t *testing.T, c curler) {
+	path, _ := upload(t, 3<<20)
+	for range 4 {
+		if got := c.do(t, "/refuse", "--header", "Expect:", "--upload-file", path).must(t, 403); got.body != "refused unread" {
+			t.Errorf("an upload: %s", got)
+		}
+		if got := c.do(t, "/refuse", "--data", "name=squirrel").must(t, 403); got.body != "refused unread" {
+			t.Errorf("a form: %s", got)
+		}
 	}
 }
 

@@ -90,6 +90,11 @@ def upload():
     )
 
 
+@app.route("/refuse", methods=["POST", "PUT"])
+def refuse():
+    return "refused unread", 403
+
+
 @app.route("/pieces/<name>")
 def pieces(name):
     stream = stream_of(name)
