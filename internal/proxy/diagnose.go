@@ -18,63 +18,42 @@ const msgRefused = "an app refuses what comes through devproxy"
 // diagnose looks whether res is the refusal of a dev server that does not know
 // the host it is reached by, or the like. The log then has the line to add, and
 // a person who opened the page is shown it in the place of the app's page.
-// Everybody else gets what the app sent.
+// Everybody else gets what the app sent, when it comes.
 func (x *exchange) diagnose(res *http.Response) {
 	if !refusal.Worth(res.StatusCode, res.Header) {
 		return
 	}
-	r := res.Request
-	note, ok := refusal.Recognise(refusal.Response{
-		Status:    res.StatusCode,
-		Header:    res.Header,
-		Body:      peek(res),
-		Host:      x.host,
-		Origin:    x.origin(r),
-		Method:    r.Method,
-		Path:      x.path,
-		HeadBytes: headBytes(r),
-	})
-	if !ok {
+	if !wantsHTML(res.Request) {
+		res.Body = &overheard{ReadCloser: res.Body, hear: func(begin []byte) { x.recognise(res, begin) }}
 		return
 	}
-	note.Fix = strings.ReplaceAll(note.Fix, "ADDRESS:PORT", x.route.target.Address)
-	if p := x.proxy; p.due(notice{msgRefused, x.host, note.App + note.Problem}) {
-		p.log.Warn(msgRefused,
-			zap.String("host", x.host),
-			zap.String("backend", x.route.Backend.Name),
-			zap.Int("status", res.StatusCode),
-			zap.String("app", note.App),
-			zap.String("problem", note.Problem),
-			zap.String("file", note.File),
-			zap.String("hint", note.Fix))
-	}
-	if wantsHTML(r) {
-		x.explainRefusal(res, note)
-	}
-}
-
-// origin is what the browser has in its address bar; "" if another site sent
-// the request.
-func (x *exchange) origin(r *http.Request) string {
-	own := httpsURL(x.host, x.local.Port(), "")
-	if sender := r.Header.Get("Origin"); sender != "" && !strings.EqualFold(sender, own) {
-		return ""
-	}
-	return own
-}
-
-// peek returns the beginning of a body, which stays to be read: what comes
-// first, and no more, since more may take any time.
-func peek(res *http.Response) []byte {
+	// What comes first, and no more, since more may take any time.
 	begin := make([]byte, refusal.Peek)
 	n, err := res.Body.Read(begin)
-	begin = begin[:n]
+	if note, ok := x.recognise(res, begin[:n]); ok {
+		x.explainRefusal(res, note)
+		return
+	}
 	rest := io.Reader(res.Body)
 	if err != nil {
 		rest = failed{err}
 	}
-	res.Body = &peeked{io.MultiReader(bytes.NewReader(begin), rest), res.Body}
-	return begin
+	res.Body = &peeked{io.MultiReader(bytes.NewReader(begin[:n]), rest), res.Body}
+}
+
+// An overheard is a body whose beginning is looked at while it passes.
+type overheard struct {
+	io.ReadCloser
+	hear func(begin []byte) // nil once it was called
+}
+
+func (o *overheard) Read(b []byte) (int, error) {
+	n, err := o.ReadCloser.Read(b)
+	if o.hear != nil {
+		o.hear(b[:min(n, refusal.Peek)])
+		o.hear = nil
+	}
+	return n, err
 }
 
 // A peeked is a body of which a part was read already.
@@ -87,6 +66,47 @@ type peeked struct {
 type failed struct{ err error }
 
 func (f failed) Read([]byte) (int, error) { return 0, f.err }
+
+// recognise returns the note on a response whose body begins so, after the log
+// has got it.
+func (x *exchange) recognise(res *http.Response, begin []byte) (refusal.Note, bool) {
+	r := res.Request
+	note, ok := refusal.Recognise(refusal.Response{
+		Status:    res.StatusCode,
+		Header:    res.Header,
+		Body:      begin,
+		Host:      x.host,
+		Origin:    x.origin(r),
+		Method:    r.Method,
+		Path:      x.path,
+		HeadBytes: headBytes(r),
+	})
+	if !ok {
+		return note, false
+	}
+	note.Fix = strings.ReplaceAll(note.Fix, "ADDRESS:PORT", x.route.target.Address)
+	if p := x.proxy; p.due(notice{msgRefused, x.host, note.App + note.Problem}) {
+		p.log.Warn(msgRefused,
+			zap.String("host", x.host),
+			zap.String("backend", x.route.Backend.Name),
+			zap.Int("status", res.StatusCode),
+			zap.String("app", note.App),
+			zap.String("problem", note.Problem),
+			zap.String("file", note.File),
+			zap.String("hint", note.Fix))
+	}
+	return note, true
+}
+
+// origin is what the browser has in its address bar; "" if another site sent
+// the request.
+func (x *exchange) origin(r *http.Request) string {
+	own := httpsURL(x.host, x.local.Port(), "")
+	if sender := r.Header.Get("Origin"); sender != "" && !strings.EqualFold(sender, own) {
+		return ""
+	}
+	return own
+}
 
 // explainRefusal puts a page with the note in the place of the app's.
 func (x *exchange) explainRefusal(res *http.Response, note refusal.Note) {

@@ -330,10 +330,10 @@ func TestConnectIsRefused(t *testing.T) {
 	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(http.ResponseWriter, *http.Request) {
 		t.Error("CONNECT has reached the backend")
 	})})
-	for _, target := range []string{"app.localhost:443", "/"} {
+	for _, target := range []string{"app.localhost:443", "127.0.0.1:22", "/"} {
 		res := f.raw(t, "app.localhost", "CONNECT "+target+" HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
-		if res.StatusCode != 501 && res.StatusCode != 400 {
-			t.Errorf("CONNECT %s: got %d, want a refusal", target, res.StatusCode)
+		if body := readAll(t, res.Body); res.StatusCode != 501 || !strings.Contains(body, "HTTPS_PROXY") {
+			t.Errorf("CONNECT %s: got %d %q, want a refusal that explains itself", target, res.StatusCode, body)
 		}
 	}
 }

@@ -142,14 +142,14 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	var err error
 	if !isToken(r.Method) {
 		p.refuse(x, r, errMethod)
+	} else if r.Method == http.MethodConnect { // its target has no path
+		p.refuseConnect(x, r)
 	} else if x.path, err = requestPath(r); err != nil {
 		p.refuse(x, r, err)
 	} else if x.host, err = routes.normalHost(r.Host); err != nil {
 		p.refuse(x, r, err)
 	} else if size := headSize(r); size > maxHeader {
 		p.headTooLarge(x, r, size)
-	} else if r.Method == http.MethodConnect {
-		p.refuseConnect(x, r)
 	} else if !directed(r.TLS, x.local, x.host) {
 		p.misdirected(x, r)
 	} else if x.route = routes.lookup(x.host, x.path); x.route == nil {
