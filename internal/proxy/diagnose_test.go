@@ -24,6 +24,9 @@ func recorded(t *testing.T, name string) (b Backend, body string) {
 		t.Fatal(err)
 	}
 	body = readAll(t, res.Body)
+	if body == "" {
+		return answers(t, string(raw)), "" // with not a header more
+	}
 	return app(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = nil // or net/http guesses one
 		for name, values := range res.Header {
