@@ -81,6 +81,7 @@ func (p *Proxy) newServers(cfg Config) {
 func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 	config := &tls.Config{
 		MinVersion:       tls.VersionTLS12,
+		NextProtos:       []string{"h2", "http/1.1", "http/1.0"}, // curl --http1.0 offers nothing else
 		GetCertificate:   p.certificate,
 		VerifyConnection: cfg.VerifyConnection,
 	}

@@ -78,6 +78,7 @@ func TestALPN(t *testing.T) {
 	}{
 		{[]string{"h2", "http/1.1"}, "h2"},
 		{[]string{"http/1.1"}, "http/1.1"},
+		{[]string{"http/1.0"}, "http/1.0"},
 		{nil, ""},
 	} {
 		if got := f.connect(t, "app.localhost", test.offer...).ConnectionState().NegotiatedProtocol; got != test.want {
