@@ -144,14 +144,24 @@ func flaskUploads(t *testing.T, c curler) {
 }
 
 // flaskRefusals are answers that come before the body was read, which it never
-// will be.
+// will be. curl 7.88 loses such an answer over HTTP/2 if it comes in one piece,
+// so another client uploads.
 func flaskRefusals(t *testing.T, c curler) {
-	path, _ := upload(t, 3<<20)
+	const want = "refused unread"
+	client := c.s.client(t)
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = c.proto == "--http2"
 	for range 4 {
-		if got := c.do(t, "/refuse", "--header", "Expect:", "--upload-file", path).must(t, 403); got.body != "refused unread" {
-			t.Errorf("an upload: %s", got)
+		req := must(http.NewRequest("PUT", c.url("/refuse"), bytes.NewReader(make([]byte, 3<<20))))
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatalf("an upload: %v", err)
 		}
-		if got := c.do(t, "/refuse", "--data", "name=squirrel").must(t, 403); got.body != "refused unread" {
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 403 || string(body) != want {
+			t.Errorf("an upload: %s %q, %v", resp.Status, body, err)
+		}
+		if got := c.do(t, "/refuse", "--data", "name=squirrel").must(t, 403); got.body != want {
 			t.Errorf("a form: %s", got)
 		}
 	}
