@@ -252,8 +252,12 @@ func (p *Proxy) refuse(x *exchange, r *http.Request, why error) {
 }
 
 // refuseConnect answers CONNECT, which asks for a tunnel: this is not that
-// kind of proxy.
+// kind of proxy. What the client has sent for the tunnel already must not be
+// taken for requests.
 func (p *Proxy) refuseConnect(x *exchange, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		x.Header().Set("Connection", "close")
+	}
 	p.pages.write(x, r, page{
 		Status:  http.StatusNotImplemented,
 		Title:   "CONNECT is not supported",
