@@ -146,6 +146,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		p.refuseConnect(x, r)
 	} else if x.path, err = requestPath(r); err != nil {
 		p.refuse(x, r, err)
+	} else if !agreesOnLength(r) {
+		p.refuse(x, r, errLength)
 	} else if x.host, err = routes.normalHost(r.Host); err != nil {
 		p.refuse(x, r, err)
 	} else if size := headSize(r); size > maxHeader {

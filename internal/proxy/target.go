@@ -18,6 +18,7 @@ var (
 	errHost   = errors.New("the Host header is not a valid host name")
 	errPath   = errors.New("the request target is not a valid path")
 	errMethod = errors.New("the method is not a valid token")
+	errLength = errors.New("the Content-Length is not that of the body")
 )
 
 // splitHost returns the host of a Host header or :authority, without its port
@@ -139,9 +140,11 @@ func requestPath(r *http.Request) (string, error) {
 	}
 	if !strings.HasPrefix(uri, "/") && uri != "*" {
 		// The absolute form, http://host/path. Another scheme-like prefix, as
-		// in "http:path", would end up glued to the host name somewhere.
+		// in "http:path", would end up glued to the host name somewhere. HTTP/2
+		// has no such form, and net/http takes the host from elsewhere there
+		// (RFC 9113, section 8.3.1).
 		_, rest, ok := strings.Cut(uri, "://")
-		if !ok || r.URL.Host == "" {
+		if !ok || r.URL.Host == "" || r.ProtoMajor > 1 {
 			return "", errPath
 		}
 		uri = "/"
@@ -151,6 +154,18 @@ func requestPath(r *http.Request) (string, error) {
 	}
 	path, _, _ := strings.Cut(uri, "?")
 	return path, nil
+}
+
+// agreesOnLength reports whether the request's body has the length that the request
+// says. In HTTP/2 net/http goes by the first of several lengths, and by none
+// where there is no body (RFC 9113, section 8.1.1).
+func agreesOnLength(r *http.Request) bool {
+	for _, value := range r.Header["Content-Length"] {
+		if n, err := strconv.ParseInt(value, 10, 64); err != nil || n != r.ContentLength {
+			return false
+		}
+	}
+	return true
 }
 
 // setPath makes u, a parsed request target, write path as it is.
