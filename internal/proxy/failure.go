@@ -130,19 +130,28 @@ func (x *exchange) failed(r *http.Request, err error) {
 // brokenOff notes the end of a request that was abandoned half-way.
 func (x *exchange) brokenOff(r *http.Request) {
 	clientLeft := r.Context().Err() != nil || x.writeErr != nil
-	if x.forwarded && x.route.tenure.ctx.Err() != nil && !clientLeft {
-		x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
-			zap.String("host", x.host),
-			zap.String("backend", x.route.Backend.Name))
-		return
-	}
+	begun := x.status != 0
 	switch {
 	case x.status == 0 && clientLeft:
 		x.status = statusClientClosed
 	case x.status == 0:
 		x.status = http.StatusInternalServerError
 	}
-	if !clientLeft && !x.upgraded && x.route != nil {
+	if clientLeft || x.upgraded || x.route == nil {
+		return
+	}
+	if begun {
+		// The head may be waiting for the body still. A browser that gets
+		// nothing at all on a connection it has used before sends the
+		// request again, a POST too.
+		_ = x.FlushError()
+	}
+	switch {
+	case x.forwarded && x.route.tenure.ctx.Err() != nil:
+		x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
+			zap.String("host", x.host),
+			zap.String("backend", x.route.Backend.Name))
+	default:
 		x.proxy.log.Warn("response broken off by the backend",
 			zap.String("host", x.host),
 			zap.String("backend", x.route.Backend.Name),

@@ -102,6 +102,22 @@ func TestEndlessInformationalResponses(t *testing.T) {
 	})
 }
 
+// A response that breaks off before the first byte of its body has begun all
+// the same: a client that gets nothing may send the request again.
+func TestHeadOfBrokenResponse(t *testing.T) {
+	const attempts = 50 // net/http would flush the head, too, but in its own time
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: answers(t, "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n")})
+	both(t, func(t *testing.T, protocol string) {
+		client := f.client(t, protocol)
+		for range attempts {
+			res := do(t, client, newRequest(t, "POST", f.url("app.localhost", "/"), nil))
+			if body, err := io.ReadAll(res.Body); res.StatusCode != 201 || err == nil {
+				t.Fatalf("got %d %q, %v; want 201 and a broken body", res.StatusCode, body, err)
+			}
+		}
+	})
+}
+
 // What only HTTP/2 can carry is refused before it is an HTTP/1.1 request.
 func TestHostileH2(t *testing.T) {
 	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) {
