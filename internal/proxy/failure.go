@@ -146,16 +146,15 @@ func (x *exchange) brokenOff(r *http.Request) {
 		// request again, a POST too.
 		_ = x.FlushError()
 	}
-	switch {
-	case x.forwarded && x.route.tenure.ctx.Err() != nil:
+	if x.forwarded && x.route.tenure.ctx.Err() != nil {
 		x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
 			zap.String("host", x.host),
 			zap.String("backend", x.route.Backend.Name))
-	default:
-		x.proxy.log.Warn("response broken off by the backend",
-			zap.String("host", x.host),
-			zap.String("backend", x.route.Backend.Name),
-			zap.Int("status", x.status),
-			zap.Int64("bytes", x.bytes.Load()))
+		return
 	}
+	x.proxy.log.Warn("response broken off by the backend",
+		zap.String("host", x.host),
+		zap.String("backend", x.route.Backend.Name),
+		zap.Int("status", x.status),
+		zap.Int64("bytes", x.bytes.Load()))
 }
