@@ -15,7 +15,7 @@ import (
 func TestAnswerThenReset(t *testing.T) {
 	answer := strings.Repeat("no", 2000)
 	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: rawBackend(t, func(conn net.Conn) {
-		if readHead(conn) == nil {
+		if readHeadOf(conn) == nil {
 			io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 4000\r\n\r\n"+answer)
 		}
 	})})
@@ -49,7 +49,7 @@ func TestAnswerThenReset(t *testing.T) {
 func TestBodyBrokenOffAfterAnswer(t *testing.T) {
 	finish := make(chan bool)
 	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: rawBackend(t, func(conn net.Conn) {
-		if readHead(conn) == nil {
+		if readHeadOf(conn) == nil {
 			io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 4\r\n\r\n")
 			select {
 			case <-finish:
@@ -86,8 +86,8 @@ func TestBodyBrokenOffAfterAnswer(t *testing.T) {
 	}
 }
 
-// readHead reads a request's head, and nothing beyond it.
-func readHead(conn net.Conn) error {
+// readHeadOf reads a request's head, and nothing beyond it.
+func readHeadOf(conn net.Conn) error {
 	var head []byte
 	for b := make([]byte, 1); !strings.HasSuffix(string(head), "\r\n\r\n"); head = append(head, b[0]) {
 		if _, err := conn.Read(b); err != nil {
