@@ -30,7 +30,7 @@ type conn struct {
 
 	written atomic.Int64  // bytes
 	refuses atomic.Bool   // to write
-	idle    atomic.Int64  // since when no request is on it, in Unix nanoseconds; 0 while one is
+	freed   atomic.Int64  // when the last response ended, in Unix nanoseconds; 0 if something came since
 	ended   chan struct{} // nothing more will be read
 	end     func()
 }
@@ -42,8 +42,12 @@ func (p *Pool) newConn(c net.Conn) *conn {
 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	freed := c.freed.Load()
+	if n > 0 && freed != 0 {
+		c.freed.Store(0)
+	}
 	if err != nil {
-		if since := c.idle.Load(); since != 0 && !errors.Is(err, net.ErrClosed) && time.Since(time.Unix(0, since)) < quickClose {
+		if freed != 0 && n == 0 && !errors.Is(err, net.ErrClosed) && time.Since(time.Unix(0, freed)) < quickClose {
 			c.pool.brief.Store(time.Now().Add(briefFor).UnixNano())
 		}
 		c.end()

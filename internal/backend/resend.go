@@ -51,7 +51,6 @@ func (a *attempts) gotConn(info httptrace.GotConnInfo) {
 	if c == nil {
 		return
 	}
-	c.idle.Store(0)
 	if a.last != nil && a.last.written.Load() > a.before {
 		a.sent = true
 	}
@@ -68,7 +67,7 @@ func (a *attempts) gotConn(info httptrace.GotConnInfo) {
 // putIdleConn is called when the connection is free for another request.
 func (a *attempts) putIdleConn(err error) {
 	if err == nil && a.last != nil {
-		a.last.idle.Store(time.Now().UnixNano())
+		a.last.freed.Store(time.Now().UnixNano())
 	}
 }
 

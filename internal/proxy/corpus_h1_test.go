@@ -127,8 +127,8 @@ var refused = []h1Case{
 	{name: "Hosts in a list", raw: "GET /x HTTP/1.1\r\nHost: app.localhost, other.localhost\r\n\r\n", status: "400"},
 	{name: "Host with a path", raw: "GET /x HTTP/1.1\r\nHost: app.localhost/y\r\n\r\n", status: "400"},
 
-	{name: "head too large", raw: get1("X: " + strings.Repeat("x", 2*maxHeader)), status: "431"},
-	{name: "too many headers", raw: get1(strings.Repeat("X: x\r\n", maxHeader) + "Y: y"), status: "431"},
+	{name: "head too large", raw: get1("X: " + strings.Repeat("x", 2*maxReadHeader)), status: "431"},
+	{name: "too many headers", raw: get1(strings.Repeat("X: x\r\n", maxReadHeader) + "Y: y"), status: "431"},
 	{name: "expectation unknown", raw: post("Expect: the-best\r\nContent-Length: 5", "hello"), status: "417"},
 }
 

@@ -125,5 +125,5 @@ var corpusH2 = []h2Case{
 	{name: "cookies in pieces", fields: head2("GET", "cookie", "a=1", "cookie", "b=2"), result: "200", saw: "GET /x"},
 	{name: "expectation unknown", fields: head2("POST", "expect", "the-best"), data: []string{"hello"}, result: "200", saw: `POST /x chunked "hello"`},
 	{name: "expectation", fields: head2("POST", "expect", "100-continue"), data: []string{"hello"}, result: "200", saw: `POST /x chunked "hello"`},
-	{name: "headers too large", fields: head2("GET", "x", strings.Repeat("x", 2*maxHeader)), result: "goaway"},
+	{name: "headers too large", fields: head2("GET", "x", strings.Repeat("x", 2*maxReadHeader)), result: "goaway"},
 }

@@ -213,7 +213,7 @@ var hostOfTests = regexp.MustCompile(`^(?i:app\.localhost)\.?(:[0-9]*)?$`)
 
 func (s *seen) checkForwarded() error {
 	for _, f := range s.fields {
-		if forgeable(f.name) && !slices.Contains([]string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port"}, f.name) {
+		if forgeable(f.name) && !slices.Contains([]string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", hopsHeader}, f.name) {
 			return fmt.Errorf("forged %q", f.name)
 		}
 	}
