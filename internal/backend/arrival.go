@@ -14,9 +14,10 @@ const probePause = 50 * time.Millisecond
 // An arrival is the moment when a backend accepts connections again. All who
 // wait for it share one goroutine that looks.
 type arrival struct {
-	mu      sync.Mutex
-	look    *look // nil when nobody waits
-	stopped bool
+	stopped <-chan struct{} // closed when nobody may wait any more; nil: never
+
+	mu   sync.Mutex
+	look *look // nil when nobody waits
 }
 
 var errStopped = errors.New("waiting for backends has ended")
@@ -32,32 +33,20 @@ type look struct {
 // wait returns nil once probe does, or the error of ctx, or errStopped.
 func (a *arrival) wait(ctx context.Context, probe func(context.Context) error) error {
 	l := a.join(probe)
-	if l == nil {
-		return errStopped
-	}
 	defer a.leave(l)
 	select {
 	case <-l.there:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.ctx.Done():
-	}
-	select {
-	case <-l.there: // which ended it
-		return nil
-	default:
+	case <-a.stopped:
 		return errStopped
 	}
 }
 
-// join returns nil after stop.
 func (a *arrival) join(probe func(context.Context) error) *look {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stopped {
-		return nil
-	}
 	if a.look == nil {
 		ctx, stop := context.WithCancel(context.Background())
 		a.look = &look{ctx: ctx, stop: stop, there: make(chan struct{})}
@@ -72,16 +61,6 @@ func (a *arrival) leave(l *look) {
 	defer a.mu.Unlock()
 	if l.waiting--; l.waiting == 0 {
 		a.end(l)
-	}
-}
-
-// stop ends all waiting, now and later.
-func (a *arrival) stop() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.stopped = true
-	if a.look != nil {
-		a.end(a.look)
 	}
 }
 

@@ -9,6 +9,7 @@
 package backend
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -67,9 +68,13 @@ func ParseTarget(u *url.URL) (Target, error) {
 // Pools are the pools of all targets in use. The zero value is ready. Its
 // methods may be called from any goroutine.
 type Pools struct {
-	mu      sync.Mutex
-	pool    map[Target]*Pool
-	stopped bool
+	mu   sync.Mutex
+	pool map[Target]*Pool
+
+	// impatience ends all waiting, also in pools that were given up while
+	// requests were held there.
+	impatience context.Context
+	stop       context.CancelFunc
 }
 
 // Get returns the pool of a target. roots are the anchors for its certificate,
@@ -81,15 +86,19 @@ func (p *Pools) Get(t Target, roots func() *x509.CertPool) *Pool {
 	if pool := p.pool[t]; pool != nil {
 		return pool
 	}
-	if p.pool == nil {
-		p.pool = make(map[Target]*Pool)
-	}
+	p.prepare()
 	pool := newPool(t, roots)
-	if p.stopped {
-		pool.arrival.stop()
-	}
+	pool.arrival.stopped = p.impatience.Done()
 	p.pool[t] = pool
 	return pool
+}
+
+// prepare makes the zero value usable. p.mu is held.
+func (p *Pools) prepare() {
+	if p.pool == nil {
+		p.pool = make(map[Target]*Pool)
+		p.impatience, p.stop = context.WithCancel(context.Background())
+	}
 }
 
 // Keep gives up all pools but those of the targets for which used says true.
@@ -110,10 +119,8 @@ func (p *Pools) Keep(used func(Target) bool) {
 func (p *Pools) StopWaiting() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stopped = true
-	for _, pool := range p.pool {
-		pool.arrival.stop()
-	}
+	p.prepare()
+	p.stop()
 }
 
 // CloseIdle closes the connections that no request uses.
