@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"syscall"
 
@@ -29,6 +30,7 @@ type failure struct {
 	hint   string
 	absent bool // nobody listens there, for the moment
 	closed bool // it closed the connection
+	alien  bool // it may speak another protocol
 }
 
 // explain classifies the error of a round trip. Its text never has what a
@@ -58,8 +60,7 @@ func explain(err error) failure {
 		return failure{status: http.StatusBadGateway, reason: "it closed the connection without a response", detail: errno(err),
 			hint: "The app's own log may say why.", closed: true}
 	}
-	return failure{status: http.StatusBadGateway, reason: "it sent no valid HTTP response",
-		hint: "Does the app speak plain HTTP on this port?"}
+	return failure{status: http.StatusBadGateway, reason: "it sent no valid HTTP response", alien: true}
 }
 
 // explainTLS classifies what goes wrong with an https backend before the first
@@ -73,11 +74,25 @@ func explainTLS(err error) (failure, bool) {
 		return failure{status: http.StatusBadGateway, reason: "it does not speak TLS",
 			hint: "Write the target with http:// instead of https://."}, true
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return failure{status: http.StatusBadGateway, reason: "it broke off the TLS handshake", detail: alert.Error(),
+	// So crypto/tls calls an alert from the other side, whose type it keeps to itself.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return failure{status: http.StatusBadGateway, reason: "it broke off the TLS handshake", detail: alert.Err.Error(),
 			hint: "The server's own log may say why."}, true
 	}
 	return failure{}, false
+}
+
+// protocolHint says what to look at when a backend cannot be understood.
+func protocolHint(scheme string) string {
+	switch scheme {
+	case "h2c":
+		return "Does the app speak HTTP/2 without TLS on this port? If it speaks HTTP/1.1, write the target with http://."
+	case "https":
+		return "Does the app speak HTTP over TLS on this port?"
+	case "unix":
+		return "Does the app speak plain HTTP on this socket?"
+	}
+	return "Does the app speak plain HTTP on this port?"
 }
 
 func isTimeout(err error) bool {
@@ -112,6 +127,9 @@ func (x *exchange) failed(r *http.Request, err error) {
 	if note, ok := refusal.Unanswered(headBytes(r)); ok && f.closed {
 		f.hint = note.Problem + " " + note.Fix
 	}
+	if f.alien {
+		f.hint = protocolHint(x.route.target.Scheme)
+	}
 	if gone {
 		f = failure{status: http.StatusServiceUnavailable, reason: "the route is gone or leads elsewhere by now"}
 	}
@@ -125,6 +143,13 @@ func (x *exchange) failed(r *http.Request, err error) {
 			zap.String("hint", f.hint))
 	}
 	x.proxy.badGateway(x, r, f)
+}
+
+// endedWithRoute notes that something was ended because its route is gone.
+func (x *exchange) endedWithRoute() {
+	x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
+		zap.String("host", x.host),
+		zap.String("backend", x.route.Backend.Name))
 }
 
 // brokenOff notes the end of a request that was abandoned half-way.
@@ -147,9 +172,7 @@ func (x *exchange) brokenOff(r *http.Request) {
 		_ = x.FlushError()
 	}
 	if x.forwarded && x.route.tenure.ctx.Err() != nil {
-		x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
-			zap.String("host", x.host),
-			zap.String("backend", x.route.Backend.Name))
+		x.endedWithRoute()
 		return
 	}
 	x.proxy.log.Warn("response broken off by the backend",

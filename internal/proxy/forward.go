@@ -49,9 +49,9 @@ func (x *exchange) answered(res *http.Response) error {
 	}
 	x.diagnose(res)
 	rules := &x.route.Rules
+	rules.Response.apply(res.Header)
 	stripResponse(res.Header, rules.KeepHSTS)
 	stripResponse(res.Trailer, rules.KeepHSTS)
-	rules.Response.apply(res.Header)
 	if x.body != nil {
 		x.body.answered.Store(true)
 	}
@@ -83,6 +83,9 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 	defer cancel(nil)
 	defer context.AfterFunc(x.route.tenure.ctx, func() { cancel(errRouteGone) })()
 	p.forwarder.ServeHTTP(x, r.WithContext(ctx))
+	if x.upgraded && context.Cause(ctx) == errRouteGone {
+		x.endedWithRoute()
+	}
 	stripResponse(x.Header(), x.route.Rules.KeepHSTS) // trailers are in there, which came after all else
 	if x.uploading() && !x.upgraded && !x.waitsForContinue(r) {
 		x.linger(r)

@@ -17,8 +17,8 @@ const (
 	// maxHops is how many routes a request may come through.
 	maxHops = 5
 
-	// maxHopName is how many bytes of a route's name are listed: all of it adds
-	// to a head that some servers allow 4 KiB.
+	// maxHopName is how many bytes of a route's name are listed, whoever wrote
+	// it: all of it adds to a head that some servers allow 4 KiB.
 	maxHopName = 60
 )
 
@@ -38,11 +38,12 @@ func addHop(out, in http.Header, route *Route) {
 	if route.Path != "/" {
 		name += route.Path
 	}
-	name = strings.ReplaceAll(cut(name, maxHopName), ",", "%2C")
-	if before := in[hopsHeader]; len(before) > 0 {
-		name = strings.Join(before, ",") + ", " + name
+	chain := append(hops(in), strings.ReplaceAll(name, ",", "%2C"))
+	for i, hop := range chain {
+		hop = strings.TrimSpace(hop)
+		chain[i] = hop[:min(len(hop), maxHopName)]
 	}
-	out[hopsHeader] = []string{name}
+	out[hopsHeader] = []string{strings.Join(chain, ", ")}
 }
 
 // loop refuses a request that has come through too many routes.

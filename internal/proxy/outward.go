@@ -33,6 +33,9 @@ func (outward) RoundTrip(r *http.Request) (*http.Response, error) {
 				// well, a client could get it twice.
 				return nil
 			}
+			for _, name := range route.Rules.Response.Remove {
+				delete(header, name)
+			}
 			stripResponse(http.Header(header), route.Rules.KeepHSTS)
 			return pass(code, header)
 		}

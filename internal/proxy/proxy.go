@@ -159,7 +159,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	} else if x.route.Backend.Handler != nil {
 		x.handle(r)
 	} else if r.Header[waitHeader] != nil {
-		p.await(x, r)
+		p.await(x, r, routes)
 	} else if chain := hops(r.Header); len(chain) >= maxHops {
 		p.loop(x, r, chain)
 	} else {
@@ -182,6 +182,9 @@ func (x *exchange) handle(r *http.Request) {
 		setPath(r.URL, x.route.stripped(x.path))
 	}
 	x.route.Backend.Handler.ServeHTTP(x, r)
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK) // as net/http would, but with the route's rules
+	}
 }
 
 // end runs when the request is over, also when it is abandoned by a panic:

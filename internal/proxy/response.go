@@ -27,8 +27,8 @@ func (x *exchange) WriteHeader(status int) {
 			x.Header().Set("Connection", "close")
 		}
 		if x.handled {
-			stripResponse(x.Header(), x.route.Rules.KeepHSTS)
 			x.route.Rules.Response.apply(x.Header())
+			stripResponse(x.Header(), x.route.Rules.KeepHSTS)
 		}
 	}
 	x.ResponseWriter.WriteHeader(status)

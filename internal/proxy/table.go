@@ -123,9 +123,12 @@ func (t *Table) Replace(routes []Route) error {
 	}
 	t.replacing.Lock()
 	defer t.replacing.Unlock()
+	s.inForce, s.replaced = context.WithCancel(context.Background())
 	t.connect(s)
 	t.settle(s)
-	t.current.Store(s)
+	if last := t.current.Swap(s); last != nil {
+		last.replaced()
+	}
 	return nil
 }
 
@@ -159,13 +162,16 @@ func (t *Table) Covers(host string) bool {
 	return false
 }
 
-// A snapshot is the table at one moment. Nothing reachable from it changes
-// after newSnapshot has returned it.
+// A snapshot is the table at one moment. Nothing reachable from it changes once
+// it is in force, but that inForce ends.
 type snapshot struct {
 	routes   []*Route               // in the order given
 	exact    map[string]*hostRoutes // by name
 	wildcard map[string]*hostRoutes // by the base, without "*."
 	parents  map[string]struct{}    // parent domains of all hosts
+
+	inForce  context.Context // ends when another snapshot has replaced this one
+	replaced context.CancelFunc
 }
 
 // hostRoutes holds the routes of one host.

@@ -17,10 +17,12 @@ const (
 )
 
 // await answers 204 once the route's backend accepts connections, or 503 after
-// waitTime.
-func (p *Proxy) await(x *exchange, r *http.Request) {
+// waitTime or when routes are no longer the ones in force: the way to the
+// backend may have been mended in the configuration.
+func (p *Proxy) await(x *exchange, r *http.Request, routes *snapshot) {
 	ctx, cancel := context.WithTimeout(r.Context(), waitTime)
 	defer cancel()
+	defer context.AfterFunc(routes.inForce, cancel)()
 	x.Header().Set("Cache-Control", "no-store")
 	if x.route.pool.Wait(ctx) != nil {
 		plainError(x, http.StatusServiceUnavailable, "devproxy: the app is not there yet")
