@@ -54,6 +54,9 @@ func explain(err error) failure {
 		return f
 	}
 	switch {
+	case errors.Is(err, errUpgrade):
+		return failure{status: http.StatusBadGateway, reason: "it is reached over HTTP/2, which has no upgrades (WebSocket)",
+			hint: "If the app speaks HTTP/1.1 on this port as well, write the target with http://."}
 	case isTimeout(err):
 		return failure{status: http.StatusGatewayTimeout, reason: "it stopped answering", detail: errno(err)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, backend.ErrTwice), errno(err) != "":

@@ -52,6 +52,11 @@ func (x *exchange) answered(res *http.Response) error {
 	rules.Response.apply(res.Header)
 	stripResponse(res.Header, rules.KeepHSTS)
 	stripResponse(res.Trailer, rules.KeepHSTS)
+	if len(res.Trailer) > 0 && res.Request.ProtoMajor == 1 && res.Request.Method != http.MethodHead {
+		// HTTP/2 can have both, but a client of HTTP/1.1 (whose version the
+		// request still has) gets trailers after chunks only.
+		res.Header.Del("Content-Length")
+	}
 	if x.body != nil {
 		x.body.answered.Store(true)
 	}

@@ -11,7 +11,10 @@ import (
 // real one. Nobody needs as many; net/http has no limit for those it reports.
 const maxInterim = 1000
 
-var errInterim = errors.New("too many informational responses")
+var (
+	errInterim = errors.New("too many informational responses")
+	errUpgrade = errors.New("HTTP/2 has no upgrades")
+)
 
 // outward sends requests to the backends of their routes. It looks at the
 // informational responses (1xx) that net/http's reverse proxy passes on where
@@ -20,6 +23,9 @@ type outward struct{}
 
 func (outward) RoundTrip(r *http.Request) (*http.Response, error) {
 	route := exchangeOf(r.Context()).route
+	if route.target.Scheme == "h2c" && r.Header.Get("Upgrade") != "" {
+		return nil, errUpgrade
+	}
 	// The trace is the reverse proxy's, made for this request alone.
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.Got1xxResponse != nil {
 		pass, seen := trace.Got1xxResponse, 0
