@@ -34,8 +34,8 @@ func newForwarder(log *zap.Logger) *httputil.ReverseProxy {
 }
 
 var (
-	errStatus  = errors.New("the status is not in the range of HTTP")
-	errUpgrade = errors.New("the backend switches to a protocol that was not asked for")
+	errStatus   = errors.New("the status is not in the range of HTTP")
+	errSwitched = errors.New("the backend switches to a protocol that was not asked for")
 )
 
 // answered looks at the head of a backend's response, and changes what clients
@@ -45,7 +45,7 @@ func (x *exchange) answered(res *http.Response) error {
 		return errStatus // net/http would panic when asked to send it
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols && !switchesAsAsked(res) {
-		return errUpgrade // net/http would not close the connection
+		return errSwitched // net/http would not close the connection
 	}
 	x.diagnose(res)
 	rules := &x.route.Rules

@@ -174,7 +174,10 @@ func setPath(u *url.URL, path string) {
 		return
 	}
 	if plain, err := url.PathUnescape(path); err == nil {
-		if u.Path, u.RawPath = plain, path; u.EscapedPath() == path {
+		if u.Path, u.RawPath = plain, ""; u.EscapedPath() == path {
+			return
+		}
+		if u.RawPath = path; u.EscapedPath() == path {
 			return
 		}
 	}
