@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -49,6 +50,9 @@ func TestExplain(t *testing.T) {
 		{&backend.DialError{noFamily}, 502, "it could not be reached"},
 		{&backend.DialError{&net.DNSError{Err: "no such host", Name: "db", IsNotFound: true}}, 502, "it could not be reached"},
 		{reset, 502, "it closed the connection without a response"},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, 502, "it broke off the TLS handshake"},
+		{&tls.CertificateVerificationError{Err: errors.New("expired")}, 502, "its certificate was not accepted"},
+		{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, 502, "it does not speak TLS"},
 		{io.EOF, 502, "it closed the connection without a response"},
 		{os.ErrDeadlineExceeded, 504, "it stopped answering"},
 		{errors.New("malformed HTTP response \"Set-Cookie: secret\""), 502, "it sent no valid HTTP response"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 )
 
 // A frontend's own proxy sends everything back to the name it came from.
@@ -32,8 +33,8 @@ func TestLoop(t *testing.T) {
 		if res.StatusCode != http.StatusLoopDetected || !strings.Contains(body, chain) || !strings.Contains(body, "changeOrigin") {
 			t.Errorf("got %d %q, want 508 with %q and what to do", res.StatusCode, body, chain)
 		}
-		if got := requests.Load(); got != maxHops {
-			t.Errorf("the frontend got %d requests, want %d", got, maxHops)
+		if got := requests.Load(); got != 5 {
+			t.Errorf("the frontend got %d requests, want 5", got)
 		}
 		res, body = get(t, f.client(t, protocol), f.url("app.localhost", "/b/c"), "Accept", browser)
 		if res.StatusCode != http.StatusLoopDetected || strings.Count(body, " → ") != maxHops {
@@ -84,7 +85,7 @@ func TestHopsFromClients(t *testing.T) {
 		for _, accept := range []string{"*/*", "text/html"} {
 			res := f.raw(t, "app.localhost", "GET "+path+" HTTP/1.1\r\nHost: app.localhost\r\nAccept: "+accept+"\r\nX-Devproxy-Hops: "+hops+"\r\n\r\n")
 			body := readAll(t, res.Body)
-			if res.StatusCode != http.StatusLoopDetected || len(body) > 8<<10 || strings.ContainsAny(body, "\x9b\xff\t") {
+			if res.StatusCode != http.StatusLoopDetected || len(body) > 8<<10 || !utf8.ValidString(body) || strings.ContainsAny(body, "\t\u009b") {
 				t.Errorf("%.20q: got %d and %d bytes", hops, res.StatusCode, len(body))
 			}
 			if accept == "text/html" && strings.Contains(body, "<script>") {
@@ -93,7 +94,7 @@ func TestHopsFromClients(t *testing.T) {
 		}
 	}
 	for _, line := range f.logs.FilterMessage("a request goes round in circles").All() {
-		if text := line.ContextMap()["routes"].(string); len(text) > 2<<10 || strings.ContainsAny(text, "\x9b\xff\t") {
+		if text := line.ContextMap()["routes"].(string); len(text) > 2<<10 || !utf8.ValidString(text) || strings.ContainsAny(text, "\t\u009b") {
 			t.Errorf("logged %d bytes: %.100q", len(text), text)
 		}
 	}
