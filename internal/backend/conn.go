@@ -15,6 +15,10 @@ const (
 
 	// briefFor is how long that is remembered of a backend.
 	briefFor = time.Minute
+
+	// lastWord is how long the rest of an answer may take after a failed write.
+	// Reading fails by itself on a connection that is reset.
+	lastWord = 5 * time.Second
 )
 
 // A conn is a connection to a backend.
@@ -62,6 +66,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	if err != nil {
+		_ = c.SetReadDeadline(time.Now().Add(lastWord))
 		<-c.ended
 	}
 	return n, err

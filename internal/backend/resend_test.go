@@ -212,6 +212,7 @@ type fragile struct {
 
 func (c *fragile) Write(b []byte) (int, error) {
 	if c.broken.Load() {
+		c.Close() // reading fails as well
 		return 0, syscall.EPIPE
 	}
 	return c.Conn.Write(b)

@@ -68,7 +68,6 @@ func TestStripPrefixForHandlersAndSockets(t *testing.T) {
 		}), Rules: Rules{StripPrefix: true}},
 	)
 	for path, want := range map[string]string{
-		"/files":          `"/" "" "/" ""`,
 		"/files/a%20b?q":  `"/a b" "" "/a%20b" "q"`,
 		"/files/x%2Fy/?q": `"/x/y/" "/x%2Fy/" "/x%2Fy/" "q"`,
 		"/files//x":       `"//x" "" "//x" ""`,
