@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -252,26 +251,6 @@ func onlyName(cert *x509.Certificate) string {
 
 // addr returns where the server listens.
 func (s *server) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
-
-// memory returns the resident memory of the server, in KiB.
-func (s *server) memory(t *testing.T) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.Atoi(strings.Fields(value)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib
-		}
-	}
-	t.Fatal("the kernel says nothing of VmRSS")
-	return 0
-}
 
 // TestManyNames asks for 10,000 names under a wildcard. Memory stops growing
 // once as many leaves are kept as ever will be.
