@@ -3,6 +3,7 @@
 GO          ?= go
 PREFIX      ?= $(HOME)/.local
 FUZZTIME    ?= 3s
+SOAKTIME    ?= 15m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # The race detector needs a C compiler; without one the tests run without it,
@@ -58,5 +59,5 @@ fuzz: ## each fuzz target for FUZZTIME
 e2e: tools ## real browsers, clients and backends, in a sandbox
 	cd e2e && $(GO) test -count=1 -timeout 12m
 
-soak: tools ## the same with many more rounds
-	cd e2e && DEVPROXY_SOAK=1 $(GO) test -count=1 -timeout 60m
+soak: tools ## the same with many more rounds, and mixed traffic for SOAKTIME
+	cd e2e && DEVPROXY_SOAK=1 SOAKTIME=$(SOAKTIME) $(GO) test -count=1 -timeout 6h

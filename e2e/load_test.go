@@ -21,22 +21,25 @@ func echo(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
-		ws, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer ws.CloseNow()
-		for {
-			kind, message, err := ws.Read(r.Context())
-			if err != nil || ws.Write(r.Context(), kind, message) != nil {
-				return
-			}
-		}
-	})
+	mux.HandleFunc("/ws", echoMessages)
 	backend := httptest.NewServer(mux)
 	t.Cleanup(backend.Close)
 	return backend.URL
+}
+
+// echoMessages answers each message of a WebSocket with itself.
+func echoMessages(w http.ResponseWriter, r *http.Request) {
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer ws.CloseNow()
+	for {
+		kind, message, err := ws.Read(r.Context())
+		if err != nil || ws.Write(r.Context(), kind, message) != nil {
+			return
+		}
+	}
 }
 
 // A load is requests and WebSockets without pause, all of which must succeed.

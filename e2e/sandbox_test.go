@@ -106,7 +106,7 @@ func innerCommand(env ...string) (*exec.Cmd, error) {
 		if err := exec.Command("sudo", "-n", "true").Run(); err != nil {
 			return nil, errors.New("they need root, or sudo without a password, for namespaces of their own")
 		}
-		keep := "--preserve-env=CI,DEVPROXY_SOAK"
+		keep := "--preserve-env=CI,DEVPROXY_SOAK,SOAKTIME"
 		args = append([]string{"sudo", "-n", keep, "--"}, args...)
 	}
 	inner := exec.Command(args[0], args[1:]...)

@@ -207,7 +207,9 @@ func TestStreamsOutliveReloads(t *testing.T) {
 			want[i] = st.got.Load() + more
 		}
 		for i, st := range streams {
-			eventually(t, func() string { return fmt.Sprintf("%s has brought %d numbers, want %d,", st.name, st.got.Load(), want[i]) },
+			eventually(t, func() string {
+				return fmt.Sprintf("%s has brought %d numbers, want %d,", st.name, st.got.Load(), want[i])
+			},
 				func() bool { return st.got.Load() >= want[i] })
 		}
 	}

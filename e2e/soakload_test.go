@@ -1,0 +1,434 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// sumHeader carries the SHA-256 of a body, in a header or a trailer.
+const sumHeader = "X-Body-Sha256"
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// A mortal is a backend that is killed and comes back on the same port.
+type mortal struct {
+	addr string
+
+	mu     sync.Mutex
+	server *http.Server
+	conns  map[net.Conn]struct{}
+	kills  []*outage
+}
+
+// An outage lasts from the moment before a kill to the one after it, when no
+// connection is left.
+type outage struct{ began, ended time.Time }
+
+// live starts the backend.
+func (m *mortal) live() error {
+	ln, err := net.Listen("tcp", m.addr)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addr = ln.Addr().String()
+	m.conns = make(map[net.Conn]struct{})
+	m.server = &http.Server{Handler: soakApp(), ConnState: func(c net.Conn, state http.ConnState) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		switch state {
+		case http.StateNew:
+			m.conns[c] = struct{}{}
+		case http.StateClosed, http.StateHijacked:
+			delete(m.conns, c)
+		}
+	}}
+	server := m.server
+	go server.Serve(ln)
+	return nil
+}
+
+// kill ends the backend in the middle of what it does: by a FIN on each
+// connection, or as after a crash by a RST.
+func (m *mortal) kill(reset bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := &outage{began: time.Now(), ended: time.Now().Add(time.Hour)}
+	m.kills = append(m.kills, now)
+	if reset {
+		for c := range m.conns {
+			c.(*net.TCPConn).SetLinger(0)
+		}
+	}
+	server := m.server
+	m.mu.Unlock()
+	server.Close()
+	m.mu.Lock()
+	now.ended = time.Now()
+}
+
+// killGrace is how long devproxy may take to see that a connection it keeps has
+// ended. What it sends over it before that is lost as if it had been under way.
+const killGrace = 500 * time.Millisecond
+
+// killedAt reports whether a request that began and failed at these times may
+// have been under way at a kill.
+func (m *mortal) killedAt(began, failed time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.kills {
+		if began.Before(k.ended.Add(killGrace)) && failed.After(k.began) {
+			return true
+		}
+	}
+	return false
+}
+
+// soakApp is the backend's handler.
+func soakApp() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set(sumHeader, sumOf(body))
+		w.Write(body)
+	})
+	mux.HandleFunc("POST /upload", func(w http.ResponseWriter, r *http.Request) {
+		hash := sha256.New()
+		if _, err := io.Copy(hash, r.Body); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, hex.EncodeToString(hash.Sum(nil)))
+	})
+	mux.HandleFunc("GET /download", func(w http.ResponseWriter, r *http.Request) {
+		size, _ := strconv.ParseInt(r.FormValue("size"), 10, 64)
+		body := newNoise(size)
+		if r.FormValue("chunked") == "" {
+			w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+		}
+		w.Header().Set("Trailer", sumHeader)
+		if _, err := io.Copy(w, body); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set(sumHeader, body.sum())
+	})
+	mux.HandleFunc("GET /events", numbered(50*time.Millisecond, nil))
+	mux.HandleFunc("GET /ws", echoMessages)
+	return mux
+}
+
+// A soak is mixed traffic and its outcome.
+type soak struct {
+	s       *server
+	backend *mortal
+
+	requests, bytes, killed, aborted, messages, statuses atomic.Int64
+
+	mu       sync.Mutex
+	failures []string
+	longest  map[string]time.Duration
+}
+
+func (k *soak) fail(format string, args ...any) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.failures) < 20 {
+		k.failures = append(k.failures, fmt.Sprintf(format, args...))
+	}
+}
+
+// took notes the longest time of each piece.
+func (k *soak) took(name string, d time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.longest[name] = max(k.longest[name], d.Round(time.Millisecond))
+}
+
+// An uncleanError says that devproxy answered what it must not.
+type uncleanError struct{ why string }
+
+func (e *uncleanError) Error() string { return e.why }
+
+func unclean(format string, args ...any) error {
+	return &uncleanError{fmt.Sprintf(format, args...)}
+}
+
+// errRefused is an answer of devproxy's own: the backend gave none.
+var errRefused = errors.New("502")
+
+// again repeats a piece of traffic until ctx ends. It may fail at a kill of the
+// backend, and then cleanly.
+func (k *soak) again(ctx context.Context, pause time.Duration, name string, work func(ctx context.Context) error) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		began := time.Now()
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		err := work(limited)
+		cancel()
+		k.took(name, time.Since(began))
+		_, wrong := errors.AsType[*uncleanError](err)
+		switch {
+		case err == nil:
+			k.requests.Add(1)
+		case !wrong && k.backend.killedAt(began, time.Now()):
+			k.killed.Add(1)
+			if errors.Is(err, errRefused) {
+				k.statuses.Add(1)
+			}
+		default:
+			k.fail("%s, after %v: %v", name, time.Since(began).Round(time.Millisecond), err)
+		}
+	}
+}
+
+// do sends a request and reads the whole answer. What ends without an error is
+// complete, so its sum must be right.
+func (k *soak) do(ctx context.Context, client *http.Client, method, path string, body io.Reader) (text []byte, trailer http.Header, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, k.s.url("soak.localhost", path), body)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	text, err = io.ReadAll(resp.Body)
+	k.bytes.Add(int64(len(text)))
+	switch {
+	case resp.StatusCode == http.StatusBadGateway:
+		return nil, nil, errRefused
+	case resp.StatusCode != http.StatusOK:
+		return nil, nil, unclean("%s %s: %s\n%.300s", method, path, resp.Status, text)
+	case err != nil:
+		return nil, nil, err
+	}
+	if sum := resp.Header.Get(sumHeader); sum != "" && sum != sumOf(text) {
+		return nil, nil, unclean("%s %s: a body of %d bytes looks complete and has another sum", method, path, len(text))
+	}
+	return text, resp.Trailer, nil
+}
+
+func (k *soak) echo(ctx context.Context, client *http.Client) error {
+	sent := randomBytes(rand.IntN(64 << 10))
+	got, _, err := k.do(ctx, client, http.MethodPost, "/echo", bytes.NewReader(sent))
+	if err == nil && !bytes.Equal(got, sent) {
+		err = unclean("echo: sent %d bytes, got %d others", len(sent), len(got))
+	}
+	return err
+}
+
+func (k *soak) upload(ctx context.Context, client *http.Client) error {
+	size := rand.Int64N(8 << 20)
+	body := newNoise(size)
+	var reader io.Reader = struct{ io.Reader }{body}
+	if rand.IntN(2) == 0 { // of known length
+		all, _ := io.ReadAll(body)
+		reader = bytes.NewReader(all)
+	}
+	got, _, err := k.do(ctx, client, http.MethodPost, "/upload", reader)
+	k.bytes.Add(size)
+	if err == nil && string(got) != body.sum() {
+		err = unclean("upload of %d bytes: the backend got other bytes", size)
+	}
+	return err
+}
+
+func (k *soak) download(ctx context.Context, client *http.Client) error {
+	size := rand.Int64N(8 << 20)
+	path := fmt.Sprint("/download?size=", size)
+	chunked := rand.IntN(2) == 0
+	if chunked {
+		path += "&chunked=1"
+	}
+	got, trailer, err := k.do(ctx, client, http.MethodGet, path, nil)
+	switch {
+	case err != nil:
+	case int64(len(got)) != size:
+		err = unclean("download of %d bytes looks complete after %d", size, len(got))
+	case chunked && trailer.Get(sumHeader) != sumOf(got):
+		err = unclean("download of %d bytes, chunked: sum %s, trailer %q", size, sumOf(got), trailer.Get(sumHeader))
+	case sumOf(got) != noiseSum(size):
+		err = unclean("download of %d bytes: other bytes", size)
+	}
+	return err
+}
+
+// abort leaves in the middle of a download or an upload.
+func (k *soak) abort(ctx context.Context, client *http.Client) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if rand.IntN(2) == 0 {
+		body := newNoise(64 << 20)
+		body.pauseAt(rand.Int64N(1<<20), cancel)
+		_, _, err := k.do(ctx, client, http.MethodPost, "/upload", body)
+		if ctx.Err() == nil {
+			return err
+		}
+		k.aborted.Add(1)
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.s.url("soak.localhost", "/download?size=67108864"), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, rand.Int64N(1<<20)); err != nil {
+		return err
+	}
+	k.aborted.Add(1)
+	return nil
+}
+
+// events follows an event stream for some numbers. One that ends by itself
+// looks complete and is not.
+func (k *soak) events(ctx context.Context, client *http.Client) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.s.url("soak.localhost", "/events"), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusBadGateway {
+		return errRefused
+	}
+	want := ""
+	for n := range 30 {
+		want += fmt.Sprintf("data: %d\n\n", n)
+	}
+	got := make([]byte, len(want))
+	n := 0
+	for n < len(got) && err == nil {
+		var more int
+		more, err = resp.Body.Read(got[n:])
+		n += more
+	}
+	k.bytes.Add(int64(n))
+	switch {
+	case n == len(got):
+		err = nil
+	case err == io.EOF:
+		return unclean("event stream: it ends as if it were complete, after %d bytes", n)
+	}
+	if string(got[:n]) != want[:n] {
+		return unclean("event stream: got %q", got[:n])
+	}
+	return err
+}
+
+// socket exchanges messages over a WebSocket.
+func (k *soak) socket(ctx context.Context, client *http.Client) error {
+	ws, resp, err := websocket.Dial(ctx, k.s.url("soak.localhost", "/ws"), &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		if resp != nil && resp.StatusCode != http.StatusBadGateway {
+			return unclean("WebSocket: %v", err)
+		}
+		return err
+	}
+	defer ws.CloseNow()
+	for range 50 {
+		sent := randomBytes(rand.IntN(16 << 10))
+		if err := ws.Write(ctx, websocket.MessageBinary, sent); err != nil {
+			return err
+		}
+		_, got, err := ws.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, sent) {
+			return unclean("WebSocket: sent %d bytes, got %d others", len(sent), len(got))
+		}
+		k.messages.Add(1)
+		k.bytes.Add(int64(len(got)))
+		time.Sleep(20 * time.Millisecond) // a chat, not a flood
+	}
+	return ws.Close(websocket.StatusNormalClosure, "")
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
+// run keeps the traffic up until ctx ends, and returns when all of it has.
+func (k *soak) run(ctx context.Context, t *testing.T) (clients []*http.Client) {
+	t.Helper()
+	const pause = 25 * time.Millisecond
+	h1, h2, fresh := over1(k.s.client(t)), k.s.client(t), k.s.client(t)
+	h2.Timeout = 0
+	fresh.Transport.(*http.Transport).DisableKeepAlives = true
+	var wg sync.WaitGroup
+	for _, c := range []struct {
+		name   string
+		client *http.Client
+	}{{"h1", h1}, {"h2", h2}} {
+		for range 2 {
+			wg.Go(func() {
+				k.again(ctx, pause, "echo "+c.name, func(ctx context.Context) error { return k.echo(ctx, c.client) })
+			})
+		}
+		for _, kind := range []struct {
+			name  string
+			pause time.Duration
+			work  func(context.Context, *http.Client) error
+		}{
+			{"upload", 8 * pause, k.upload},
+			{"download", 8 * pause, k.download},
+			{"abort", 8 * pause, k.abort},
+			{"events", pause, k.events},
+		} {
+			wg.Go(func() {
+				k.again(ctx, kind.pause, kind.name+" "+c.name, func(ctx context.Context) error { return kind.work(ctx, c.client) })
+			})
+		}
+	}
+	wg.Go(func() {
+		k.again(ctx, 2*pause, "new connection", func(ctx context.Context) error { return k.echo(ctx, fresh) })
+	})
+	for range 4 {
+		wg.Go(func() {
+			k.again(ctx, pause, "WebSocket", func(ctx context.Context) error { return k.socket(ctx, h1) })
+		})
+	}
+	wg.Wait()
+	return []*http.Client{h1, h2, fresh}
+}
