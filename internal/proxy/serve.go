@@ -40,6 +40,14 @@ const (
 	// many requests a page may cancel in a burst.
 	maxStreams = 1500
 
+	// streamWindow is how much of a request's body may lie here because the
+	// backend does not read it, and connWindow how much of all bodies on an
+	// HTTP/2 connection. By net/http's defaults one app that stops in an upload,
+	// as at a breakpoint, stops every other body on its connection. Beyond
+	// 4 MiB net/http need not take connWindow.
+	streamWindow = 256 << 10
+	connWindow   = 4<<20 - 1
+
 	// quietTime is how long there has to be no request before a shutdown
 	// closes the connections that browsers hold open.
 	quietTime = 200 * time.Millisecond
@@ -59,7 +67,11 @@ func (p *Proxy) newServers(cfg Config) {
 		ConnState: p.connState,
 		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default, which
 		// internal/http2env defends: were it offered, browsers would use it.
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerStream:     streamWindow,
+			MaxReceiveBufferPerConnection: connWindow,
+		},
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the backend's to answer
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  keepAlive,
