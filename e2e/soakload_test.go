@@ -304,6 +304,9 @@ func (k *soak) abort(ctx context.Context, client *http.Client) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusBadGateway {
+		return errRefused
+	}
 	if _, err := io.CopyN(io.Discard, resp.Body, rand.Int64N(1<<20)); err != nil {
 		return err
 	}
@@ -325,8 +328,12 @@ func (k *soak) events(ctx context.Context, client *http.Client) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusBadGateway {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusBadGateway:
 		return errRefused
+	default:
+		return unclean("event stream: %s", resp.Status)
 	}
 	want := ""
 	for n := range 30 {
