@@ -30,15 +30,25 @@ type requestBody struct {
 	ended    atomic.Bool // it was read to its end
 	broken   atomic.Bool // reading failed before that
 	answered atomic.Bool // the head of the response is there
+	closed   atomic.Bool // after somebody had begun to read it
 }
 
 // Close does nothing to a body that nobody has begun to read: an attempt to
 // connect that failed closes it, and another may follow.
+//
+// Otherwise it ends a Read that is under way, if the client speaks HTTP/2. An
+// HTTP/2 backend's stream waits for that before it reports that it broke, and
+// net/http's reverse proxy keeps a Close from the body: a client that waits for
+// the backend's next message would wait for ever.
 func (b *requestBody) Close() error {
-	if !b.begun.Load() {
+	if !b.begun.Load() || b.closed.Swap(true) {
 		return nil
 	}
-	return b.ReadCloser.Close()
+	err := b.ReadCloser.Close()
+	if b.in.ProtoMajor == 2 {
+		err = b.in.Body.Close()
+	}
+	return err
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
@@ -52,8 +62,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 			b.trailer[name] = b.in.Trailer[name]
 		}
 	default:
-		b.broken.Store(true)
-		b.holdFailure()
+		if !b.closed.Load() {
+			b.broken.Store(true)
+			b.holdFailure()
+		}
 	}
 	return n, err
 }
