@@ -25,6 +25,8 @@ var packages = map[string]string{
 	"wget":             "wget",
 	"zsh":              "zsh",
 	"/usr/bin/python3": "python3",
+
+	"/usr/sbin/update-ca-certificates": "ca-certificates",
 }
 
 // tool returns the path of a program. Where it is missing the test is
