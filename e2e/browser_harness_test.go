@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -298,7 +299,19 @@ function tell(echo) {
 
 func startPage(t *testing.T) *page {
 	t.Helper()
-	p := &page{reports: make(map[string]report), more: make(chan struct{})}
+	p := newPage()
+	p.serve(t, nil)
+	return p
+}
+
+// newPage makes one that is not served yet.
+func newPage() *page {
+	return &page{reports: make(map[string]report), more: make(chan struct{})}
+}
+
+// serve starts the backend, at any address if ln is nil.
+func (p *page) serve(t *testing.T, ln net.Listener) {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -330,10 +343,14 @@ func startPage(t *testing.T) *page {
 			}
 		}
 	})
-	backend := httptest.NewServer(mux)
+	backend := httptest.NewUnstartedServer(mux)
+	if ln != nil {
+		backend.Listener.Close()
+		backend.Listener = ln
+	}
+	backend.Start()
 	t.Cleanup(backend.Close)
 	p.url = backend.URL
-	return p
 }
 
 // visit returns an address of the page below base that no browser had yet,
