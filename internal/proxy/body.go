@@ -36,10 +36,10 @@ type requestBody struct {
 // Close does nothing to a body that nobody has begun to read: an attempt to
 // connect that failed closes it, and another may follow.
 //
-// Otherwise it ends a Read that is under way, if the client speaks HTTP/2. An
-// HTTP/2 backend's stream waits for that before it reports that it broke, and
-// net/http's reverse proxy keeps a Close from the body: a client that waits for
-// the backend's next message would wait for ever.
+// Otherwise it ends a Read that is under way, if the client speaks HTTP/2 (see
+// abandonable for the others). An HTTP/2 backend's stream waits for that before
+// it reports that it broke, and net/http's reverse proxy keeps a Close from the
+// body: a client that waits for the backend's next message would wait for ever.
 func (b *requestBody) Close() error {
 	if !b.begun.Load() || b.closed.Swap(true) {
 		return nil

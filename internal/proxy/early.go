@@ -49,3 +49,14 @@ func (x *exchange) linger(r *http.Request) {
 	}
 	r.Body.Close()
 }
+
+// cut ends an upload whose response was broken off. net/http reads on before it
+// closes the connection, and a client that says nothing until it has the rest of
+// the response would never learn that there is none.
+func (x *exchange) cut(r *http.Request) {
+	if !x.uploading() || x.upgraded {
+		return
+	}
+	_ = http.NewResponseController(x).SetReadDeadline(time.Now())
+	r.Body.Close()
+}

@@ -123,6 +123,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 
 	if out.Body != nil {
 		body := &requestBody{ReadCloser: out.Body, in: in}
+		if in.ProtoMajor == 1 && (route.target.Scheme == "h2c" || route.target.Scheme == "https") {
+			body.ReadCloser = newAbandonable(out.Body)
+		}
 		if len(in.Trailer) > 0 {
 			out.Trailer = announcedTrailers(in.Trailer)
 			body.trailer = out.Trailer

@@ -198,6 +198,7 @@ func (x *exchange) end(r *http.Request) {
 	}
 	if !x.finished {
 		x.brokenOff(r)
+		x.cut(r)
 	}
 	if !x.began.IsZero() {
 		x.logAccess(r)
