@@ -87,7 +87,7 @@ type grpcBackend struct {
 	addr   string
 	server *grpc.Server
 	began  chan time.Duration // until the deadline of a stream's context, 0 without one
-	ended  chan error         // why a stream's context ended, nil if it did not
+	ended  chan error         // why a stream's context ended
 }
 
 func startGRPC(t *testing.T, addr string, options ...grpc.ServerOption) *grpcBackend {
@@ -110,9 +110,9 @@ func (g *grpcBackend) watch(srv any, stream grpc.ServerStream, _ *grpc.StreamSer
 		left = time.Until(deadline)
 	}
 	g.began <- left
-	err := handler(srv, stream)
-	g.ended <- stream.Context().Err()
-	return err
+	ctx := stream.Context()
+	context.AfterFunc(ctx, func() { g.ended <- ctx.Err() })
+	return handler(srv, stream)
 }
 
 // config routes grpc.localhost to the backend. options are lines of the route.
@@ -187,33 +187,57 @@ func TestGRPCDeadline(t *testing.T) {
 	}
 }
 
-// A cancelled call ends at the backend, too; the connection lives on.
+// A cancelled call ends at the backend, too, whether it has said all or not; the
+// connection lives on.
 func TestGRPCCancel(t *testing.T) {
 	g := startGRPC(t, "127.0.0.1:0")
 	s := start(t, newHome(t), g.config(""))
 	client := testpb.NewTestServiceClient(s.grpcClient(t))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	stream, err := client.FullDuplexCall(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
 	other, err := client.FullDuplexCall(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{ping(stream, 10), ping(other, 10)} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := ping(other, 10); err != nil {
+		t.Fatal(err)
 	}
-	began := time.Now()
-	cancel()
-	if err := receive(t, "end of the stream", g.ended); err != context.Canceled {
-		t.Errorf("the backend's context ended with %v, want that it was cancelled", err)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the backend learned of the cancellation after %v, want less than 1s", took)
+	for _, test := range []struct {
+		name string
+		call func(ctx context.Context) error
+	}{
+		{"both speak", func(ctx context.Context) error {
+			stream, err := client.FullDuplexCall(ctx)
+			if err != nil {
+				return err
+			}
+			return ping(stream, 10)
+		}},
+		{"the backend speaks", func(ctx context.Context) error {
+			const pause = 3_000_000 // µs
+			stream, err := client.StreamingOutputCall(ctx, &testpb.StreamingOutputCallRequest{
+				ResponseParameters: []*testpb.ResponseParameters{{Size: 10}, {Size: 10, IntervalUs: pause}},
+			})
+			if err != nil {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if err := test.call(ctx); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			cancel()
+			if err := receive(t, "end of the stream", g.ended); err != context.Canceled {
+				t.Errorf("the backend's context ended with %v, want that it was cancelled", err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("the backend learned of the cancellation after %v, want less than 1s", took)
+			}
+		})
 	}
 	if err := ping(other, 10); err != nil {
 		t.Errorf("another stream of the connection: %v", err)
