@@ -38,6 +38,29 @@ func TestHTTP2BackendGetsTE(t *testing.T) {
 	})
 }
 
+// A response without a body ends with its head. gRPC's clients take the status
+// of a failed call from there, and an empty frame after it for a broken stream.
+func TestHTTP2HeadEndsStream(t *testing.T) {
+	_, backend := h2cApp(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Grpc-Status", "12")
+		w.Header()["Content-Length"] = nil // nor do gRPC's servers send it
+	})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: backend})
+	transport := f.client(t, "h2").Transport
+	for i := range 300 {
+		res, err := transport.RoundTrip(newRequest(t, "POST", f.url("app.localhost", "/"), strings.NewReader("call")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		// net/http's server adds the length if the handler has ended before the
+		// head is sent, and so knows that this is the end.
+		if status, length := res.Header.Get("Grpc-Status"), res.Header.Get("Content-Length"); status != "12" || length != "0" {
+			t.Fatalf("response %d has status %q and length %q; want 12 and 0", i, status, length)
+		}
+	}
+}
+
 // A stream in both directions ends for the client when the backend dies, also
 // while the client says nothing.
 func TestBackendDiesWhileClientIsSilent(t *testing.T) {

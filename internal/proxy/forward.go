@@ -57,6 +57,7 @@ func (x *exchange) answered(res *http.Response) error {
 		// request still has) gets trailers after chunks only.
 		res.Header.Del("Content-Length")
 	}
+	x.headOnly = res.ContentLength == 0 && res.Request.ProtoMajor == 2
 	if x.body != nil {
 		x.body.answered.Store(true)
 	}

@@ -124,6 +124,7 @@ type exchange struct {
 	forwarded bool         // to a backend's URL
 	handled   bool         // by the route's handler
 	duplex    bool         // the response may begin while the request's body is coming
+	headOnly  bool         // nothing follows the head of the response, over HTTP/2
 	body      *requestBody // the one being sent to the backend, if any
 	writeErr  error        // the first failure to write to the client
 	finished  bool         // the request was not abandoned by a panic

@@ -46,8 +46,13 @@ func (x *exchange) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// FlushError sends what has been written so far.
+// FlushError sends what has been written so far, but for a head that nothing
+// will follow: it goes out at once by itself, and with it the end of the stream.
+// In gRPC such a head has the status of a call, unless another frame follows.
 func (x *exchange) FlushError() error {
+	if x.headOnly {
+		return nil
+	}
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
