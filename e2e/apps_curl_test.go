@@ -12,7 +12,7 @@ import (
 // TestCurl has curl speak in all the ways it can to an app in Node.
 func TestCurl(t *testing.T) {
 	s := startNode(t)
-	for _, p := range protocols {
+	for _, p := range curlProtocols {
 		t.Run(p.name, func(t *testing.T) {
 			c := curler{s: s, host: "node.localhost", proto: p.flag}
 			t.Run("slow upload", func(t *testing.T) { curlSlowUpload(t, c) })
@@ -150,7 +150,7 @@ func TestCookies(t *testing.T) {
 		"session=again; Path=/deep",
 		"empty=; Max-Age=0",
 	}
-	for _, p := range protocols {
+	for _, p := range curlProtocols {
 		t.Run(p.name, func(t *testing.T) {
 			var got []string
 			for _, line := range (curler{s: s, host: "node.localhost", proto: p.flag}).do(t, "/cookies").must(t, 200).lines {

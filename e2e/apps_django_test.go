@@ -46,7 +46,7 @@ func TestDjango(t *testing.T) {
 			startApp(t, "127.0.0.1:"+port, env, server.args(t, port)...)
 			backend := "http://127.0.0.1:" + port
 			s := start(t, newHome(t), head+fmt.Sprintf("routes.\"django.localhost\" = %q\nroutes.\"shop.test\" = %[1]q", backend))
-			for _, p := range protocols {
+			for _, p := range curlProtocols {
 				t.Run(p.name, func(t *testing.T) {
 					c := curler{s: s, host: "django.localhost", proto: p.flag}
 					t.Run("place", func(t *testing.T) { djangoPlace(t, c, "https") })

@@ -44,7 +44,7 @@ func TestFlask(t *testing.T) {
 			startApp(t, "127.0.0.1:"+port, nil, server.args(t, port)...)
 			h := newHome(t)
 			s := start(t, h, head+fmt.Sprintf("routes.\"flask.localhost\" = \"http://127.0.0.1:%s\"", port))
-			for _, p := range protocols {
+			for _, p := range curlProtocols {
 				t.Run(p.name, func(t *testing.T) {
 					c := curler{s: s, host: "flask.localhost", proto: p.flag}
 					if got := c.do(t, "/me"); got.proto != p.name {

@@ -113,8 +113,8 @@ type curler struct {
 	jar   string // a file for cookies; "": none
 }
 
-// protocols are what curl is told to speak, and what it says it spoke.
-var protocols = []struct{ flag, name string }{
+// curlProtocols are what curl is told to speak, and what it says it spoke.
+var curlProtocols = []struct{ flag, name string }{
 	{"--http1.1", "HTTP/1.1"},
 	{"--http2", "HTTP/2"},
 }

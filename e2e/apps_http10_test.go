@@ -19,7 +19,7 @@ func TestClosingBackends(t *testing.T) {
 			startApp(t, "127.0.0.1:"+port, nil, python(t), appFile(t, "http10_app.py"), port, version)
 			s := start(t, newHome(t), head+fmt.Sprintf("routes.\"old.localhost\" = \"http://127.0.0.1:%s\"", port))
 			whole := strings.Repeat("0123456789", 20_000)
-			for _, p := range protocols {
+			for _, p := range curlProtocols {
 				t.Run(p.name, func(t *testing.T) {
 					c := curler{s: s, host: "old.localhost", proto: p.flag}
 					if got := c.do(t, "/endless").must(t, 200); got.proto != p.name || got.body != whole || got.header.Get("Content-Length") != "" {
@@ -60,7 +60,7 @@ func TestPythonsFileServer(t *testing.T) {
 	port := freePort(t)
 	startApp(t, "127.0.0.1:"+port, nil, python(t), "-m", "http.server", "--bind", "127.0.0.1", "--directory", h.work, port)
 	s := start(t, h, head+fmt.Sprintf("routes.\"files.localhost\" = \"http://127.0.0.1:%s\"", port))
-	for _, p := range protocols {
+	for _, p := range curlProtocols {
 		t.Run(p.name, func(t *testing.T) {
 			c := curler{s: s, host: "files.localhost", proto: p.flag}
 			got := c.do(t, "/file.bin").must(t, 200)

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -72,26 +70,6 @@ func TestWebSocketLibraries(t *testing.T) {
 			s.home.run(t, python(t, "websockets"), appFile(t, "ws_client.py"), url, s.home.rootFile()).must(t, 0)
 		})
 	}
-}
-
-// descriptors counts the open files of the server.
-func (s *server) descriptors(t *testing.T) int {
-	t.Helper()
-	return len(must(os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))))
-}
-
-// goroutines ends the server with a dump of its goroutines and counts them.
-func (s *server) goroutines(t *testing.T) int {
-	t.Helper()
-	s.cmd.Process.Signal(syscall.SIGQUIT)
-	<-s.exited
-	n := 0
-	for line := range strings.Lines(s.errors()) {
-		if strings.HasPrefix(line, "goroutine ") {
-			n++
-		}
-	}
-	return n
 }
 
 // TestReconnects opens a WebSocket a thousand times, as a page does that is

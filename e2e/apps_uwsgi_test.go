@@ -23,7 +23,7 @@ func TestBigCookies(t *testing.T) {
 			args := append([]string{tool(t, "uwsgi"), "--http-socket", "127.0.0.1:" + port, "--plugin", "python3", "--module", "flask_app:app"}, tt.args...)
 			startApp(t, "127.0.0.1:"+port, nil, args...)
 			s := start(t, newHome(t), head+fmt.Sprintf("routes.\"flask.localhost\" = \"http://127.0.0.1:%s\"", port))
-			for _, p := range protocols {
+			for _, p := range curlProtocols {
 				t.Run(p.name, func(t *testing.T) {
 					c := curler{s: s, host: "flask.localhost", proto: p.flag}
 					// What devproxy adds has to fit beside cookies that nearly fill the buffer.
