@@ -158,8 +158,9 @@ func TestFlaskRestarts(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests over %d restarts, %d of them were at the app when it was killed", answered.Load(), restarts, lost.Load())
-	// Each of the four may have had one at the app, which its end cut off.
-	if lost.Load() > 4*restarts {
+	// Each of the four may have had one at the app, which its end cut off, and
+	// another that the system had accepted for it.
+	if lost.Load() > 2*4*restarts {
 		t.Errorf("%d requests were lost, want no more than were being answered", lost.Load())
 	}
 }

@@ -365,7 +365,7 @@ func TestBackendDown(t *testing.T) {
 	if got, want := routes()["app.localhost"], (route{"app.localhost", "https://app.localhost", true, false}); got != want {
 		t.Errorf("routes --json: %+v, want %+v", got, want)
 	}
-	wantPage(t, s, client, "app.localhost", http.StatusBadGateway, "app.localhost", "http://"+addr, "refused", "Is the app running")
+	wantPage(t, s, client, "app.localhost", http.StatusServiceUnavailable, "app.localhost", "http://"+addr, "refused", "Is the app running")
 
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

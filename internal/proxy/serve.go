@@ -70,6 +70,7 @@ func (p *Proxy) newServers(cfg Config) {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
 			MaxReceiveBufferPerStream:     streamWindow,
+			MaxReadFrameSize:              streamWindow, // larger ones would not fit
 			MaxReceiveBufferPerConnection: connWindow,
 		},
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the backend's to answer
