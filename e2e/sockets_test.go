@@ -154,8 +154,8 @@ func TestSocketDenied(t *testing.T) {
 	s := start(t, h, head+`routes."app.localhost" = "unix:app.sock"`)
 	began := time.Now()
 	status, body := s.status(t, s.client(t), "app.localhost", "/")
-	if status != http.StatusBadGateway || !strings.Contains(body, "permission denied") {
-		t.Errorf("got %d %q, want 502 and the reason", status, body)
+	if status != http.StatusBadGateway || !strings.Contains(body, "permission denied") || !strings.Contains(body, "write permission") {
+		t.Errorf("got %d %q, want 502, the reason and a hint", status, body)
 	}
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("answered after %v: a denial is not waited out", took)

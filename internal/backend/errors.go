@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"runtime"
 	"strings"
@@ -55,6 +56,18 @@ func (e *DialError) Timeout() bool {
 		}
 	}
 	return false
+}
+
+// A StreamError says that a backend broke off one stream of HTTP/2. net/http
+// keeps its own to itself, but errors.As turns it into one that looks the same.
+type StreamError struct {
+	StreamID uint32
+	Code     uint32 // RFC 9113, section 7
+	Cause    error
+}
+
+func (e StreamError) Error() string {
+	return fmt.Sprintf("the backend reset stream %d: code %d", e.StreamID, e.Code)
 }
 
 // nobodyThere reports whether a round trip failed because nobody listens.

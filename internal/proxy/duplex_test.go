@@ -166,3 +166,13 @@ func TestUploadToHTTP2Backend(t *testing.T) {
 		}
 	})
 }
+
+// A backend that breaks off one stream is not one that speaks another protocol.
+func TestHTTP2BackendResetsStream(t *testing.T) {
+	_, backend := h2cApp(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: backend})
+	res, body := get(t, f.client(t, "h2"), f.url("app.localhost", "/"))
+	if res.StatusCode != 502 || !strings.Contains(body, "it reset the stream") {
+		t.Errorf("got %d %q, want 502 and that the stream was reset", res.StatusCode, body)
+	}
+}

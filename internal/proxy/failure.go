@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"syscall"
@@ -47,6 +48,9 @@ func explain(err error) failure {
 	case dialing && dial.Refused():
 		return failure{status: http.StatusServiceUnavailable, reason: "nobody listens there", detail: dial.Error(),
 			hint: "Is the app running, and on this port?", absent: true}
+	case dialing && errors.Is(dial, fs.ErrPermission):
+		return failure{status: http.StatusBadGateway, reason: "devproxy may not connect to it", detail: dial.Error(),
+			hint: "Who writes to a socket needs write permission on its file, and search permission on its folder."}
 	case dialing:
 		return failure{status: http.StatusBadGateway, reason: "it could not be reached", detail: dial.Error()}
 	}
@@ -57,6 +61,9 @@ func explain(err error) failure {
 	case errors.Is(err, errUpgrade):
 		return failure{status: http.StatusBadGateway, reason: "it is reached over HTTP/2, which has no upgrades (WebSocket)",
 			hint: "If the app speaks HTTP/1.1 on this port as well, write the target with http://."}
+	case errors.As(err, new(backend.StreamError)):
+		return failure{status: http.StatusBadGateway, reason: "it reset the stream without a response",
+			hint: "The app's own log may say why."}
 	case isTimeout(err):
 		return failure{status: http.StatusGatewayTimeout, reason: "it stopped answering", detail: errno(err)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, backend.ErrTwice), errno(err) != "":
