@@ -326,7 +326,7 @@ func TestBackendDown(t *testing.T) {
 	ln.Close()
 
 	h := newHome(t)
-	s := start(t, h, jsonLog+fmt.Sprintf("[routes]\n\"app.localhost\" = \"http://%s\"\n\"hello.localhost\" = \"builtin:hello\"\n", addr))
+	s := start(t, h, jsonLog+fmt.Sprintf("[routes]\n\"hello.localhost\" = \"builtin:hello\"\n[routes.\"app.localhost\"]\nto = \"http://%s\"\nhold = \"0s\"\n", addr))
 	client := s.client(t)
 	row := func(text, host string) string {
 		for line := range strings.Lines(text) {
