@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -131,6 +132,10 @@ func (x *exchange) failed(r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	case x.body != nil && x.body.broken.Load():
 		x.proxy.badBody(x, r)
+		return
+	}
+	if !x.deadline.IsZero() && !time.Now().Before(x.deadline) && errors.As(err, new(backend.StreamError)) {
+		x.deadlineExceeded()
 		return
 	}
 	f := explain(err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -84,6 +85,9 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 		// Lets the response begin while the body is still coming, as it may in
 		// HTTP/2: an echo, or an upload that is refused early.
 		x.duplex = http.NewResponseController(x).EnableFullDuplex() == nil
+	}
+	if limit, ok := timeOfCall(r); ok {
+		x.deadline = time.Now().Add(limit)
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer cancel(nil)

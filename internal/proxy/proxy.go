@@ -126,6 +126,7 @@ type exchange struct {
 	duplex    bool         // the response may begin while the request's body is coming
 	headOnly  bool         // nothing follows the head of the response, over HTTP/2
 	body      *requestBody // the one being sent to the backend, if any
+	deadline  time.Time    // of a gRPC call, by its client; zero: none
 	writeErr  error        // the first failure to write to the client
 	finished  bool         // the request was not abandoned by a panic
 }
