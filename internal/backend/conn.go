@@ -66,10 +66,22 @@ func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	if err != nil {
-		_ = c.SetReadDeadline(time.Now().Add(lastWord))
-		<-c.ended
+		c.hear()
 	}
 	return n, err
+}
+
+// hear returns when nothing more can be read, or after lastWord. The latter
+// needs a clock of its own: HTTP/2 and TLS answer some of what they read, and
+// then stop reading until the write that waits here is over.
+func (c *conn) hear() {
+	limit := time.NewTimer(lastWord)
+	defer limit.Stop()
+	_ = c.SetReadDeadline(time.Now().Add(lastWord))
+	select {
+	case <-c.ended:
+	case <-limit.C:
+	}
 }
 
 func (c *conn) Close() error {
