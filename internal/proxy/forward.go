@@ -124,6 +124,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 		out.Host = route.Rules.SendHost
 	}
 	addHop(out.Header, in.Header, route)
+	route.Rules.Request.dropFolded(out.Header)
 	route.Rules.Request.apply(out.Header)
 
 	if out.Body != nil {
@@ -133,6 +134,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 		}
 		if len(in.Trailer) > 0 {
 			out.Trailer = announcedTrailers(in.Trailer)
+			route.Rules.Request.dropFolded(out.Trailer)
 			body.trailer = out.Trailer
 		}
 		x.body = body

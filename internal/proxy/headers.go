@@ -77,18 +77,34 @@ func foldsTo(name, want string) bool {
 		return false
 	}
 	for i := range len(name) {
-		c := name[i]
-		switch {
-		case !alphanumeric(c):
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		if c != want[i] {
+		if fold(name[i]) != want[i] {
 			return false
 		}
 	}
 	return true
+}
+
+// foldsAlike reports whether two names fold to the same.
+func foldsAlike(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if fold(a[i]) != fold(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func fold(c byte) byte {
+	switch {
+	case !alphanumeric(c):
+		return '-'
+	case 'A' <= c && c <= 'Z':
+		return c + ('a' - 'A')
+	}
+	return c
 }
 
 func alphanumeric(c byte) bool {

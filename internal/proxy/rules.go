@@ -43,6 +43,34 @@ func (rules HeaderRules) apply(h http.Header) {
 	}
 }
 
+// dropFolded removes the headers that a backend may take for one of the rules:
+// see forgeable. To WSGI, X_User is one that the rules set as X-User.
+func (rules HeaderRules) dropFolded(h http.Header) {
+	if len(rules.Remove) == 0 && len(rules.Set) == 0 {
+		return
+	}
+	for name := range h {
+		if rules.folded(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// folded reports whether name folds to that of one of the rules.
+func (rules HeaderRules) folded(name string) bool {
+	for _, other := range rules.Remove {
+		if foldsAlike(name, other) {
+			return true
+		}
+	}
+	for other := range rules.Set {
+		if foldsAlike(name, other) {
+			return true
+		}
+	}
+	return false
+}
+
 // stripped returns path, which lies within the route, without the route's own
 // path, if the route wants that.
 func (r *Route) stripped(path string) string {

@@ -107,6 +107,34 @@ func TestRequestRules(t *testing.T) {
 	})
 }
 
+// A client gets past no rule by a name that WSGI, CGI or PHP take for that of
+// the rule, nor by a trailer, which some servers add to the headers.
+func TestRequestRulesFold(t *testing.T) {
+	type heard struct{ header, trailer http.Header }
+	seen := make(chan heard, 1)
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		seen <- heard{r.Header, r.Trailer}
+	}), Rules: Rules{Request: HeaderRules{
+		Set:    map[string]string{"X-User": "guest", "X_token": "ours"},
+		Remove: []string{"X-Admin"},
+	}}})
+	f.raw(t, "app.localhost", "POST / HTTP/1.1\r\nHost: app.localhost\r\nTransfer-Encoding: chunked\r\nTrailer: X-User, X_Admin, X-Kept\r\n"+
+		"X_User: forged\r\nx.user: forged\r\nX_ADMIN: forged\r\nX-Admin: forged\r\nX-Token: forged\r\nX-Users: kept\r\n\r\n"+
+		"0\r\nX-User: forged\r\nX_Admin: forged\r\nX-Kept: kept\r\n\r\n")
+	got := receive(t, "the request", seen)
+	for _, h := range []http.Header{got.header, got.trailer} {
+		for name, values := range h {
+			if slices.Contains(values, "forged") {
+				t.Errorf("%s: forged has reached the backend", name)
+			}
+		}
+	}
+	if got.header.Get("X-User") != "guest" || got.header.Get("X_token") != "ours" || got.header.Get("X-Users") != "kept" || got.trailer.Get("X-Kept") != "kept" {
+		t.Errorf("got %v and the trailers %v", got.header, got.trailer)
+	}
+}
+
 // All that comes from behind a route follows its rules; devproxy's own answers
 // do not.
 func TestResponseRules(t *testing.T) {
