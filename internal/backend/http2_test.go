@@ -3,10 +3,13 @@ package backend
 import (
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -129,5 +132,35 @@ func TestHTTP2SendsAgain(t *testing.T) {
 				t.Errorf("sent again over a new connection")
 			}
 		})
+	}
+}
+
+// A response that nobody reads takes little memory, however much the backend
+// has to send.
+func TestStreamWindow(t *testing.T) {
+	took := make(chan int, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
+		n := 0
+		for buf := make([]byte, 16<<10); n < 16<<20; n += len(buf) {
+			if _, err := w.Write(buf); err != nil {
+				break
+			}
+		}
+		took <- n
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	address := server.Listener.Addr().String()
+	p := new(Pools).Get(Target{Scheme: "https", Address: address, ServerName: "example.com", Insecure: true}, nil)
+	defer p.CloseIdle()
+	res, err := p.RoundTrip(request(t, http.MethodGet, nil), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if n := receive(t, "the backend to give up", took); res.ProtoMajor != 2 || n > 2*streamWindow {
+		t.Errorf("over HTTP/%d the backend could send %d bytes, want %d or not many more", res.ProtoMajor, n, streamWindow)
 	}
 }

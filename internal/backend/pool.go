@@ -25,6 +25,11 @@ const (
 
 	// maxResponseHead is how many bytes the head of a response may have.
 	maxResponseHead = 1 << 20
+
+	// streamWindow is how much of a response over HTTP/2 may lie here because
+	// the client does not read it. net/http's default is 4 MiB, and a page can
+	// have hundreds of responses open. On loopback more makes nothing faster.
+	streamWindow = 256 << 10
 )
 
 // A Pool keeps the connections to one target. Its methods may be called from
@@ -57,6 +62,7 @@ func (p *Pool) newTransport() *http.Transport {
 		TLSHandshakeTimeout:    dialTimeout,
 		MaxResponseHeaderBytes: maxResponseHead,
 		Protocols:              new(http.Protocols),
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow},
 	}
 	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c, fellBack, err := p.dialer.dial(ctx, p.target)
