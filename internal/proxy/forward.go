@@ -91,7 +91,7 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer cancel(nil)
-	defer context.AfterFunc(x.route.tenure.ctx, func() { cancel(errRouteGone) })()
+	defer x.endWithTenure(cancel)()
 	p.forwarder.ServeHTTP(x, r.WithContext(ctx))
 	if x.upgraded && context.Cause(ctx) == errRouteGone {
 		x.endedWithRoute()
@@ -99,6 +99,25 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 	stripResponse(x.Header(), x.route.Rules.KeepHSTS) // trailers are in there, which came after all else
 	if x.uploading() && !x.upgraded && !x.waitsForContinue(r) {
 		x.linger(r)
+	}
+}
+
+// endWithTenure cancels the exchange when its route's tenure ends. A handler
+// that waits for a client to read does not notice, so that writing gets a limit
+// as well. net/http takes it back after the handler, so it must not come later:
+// for that the function returned has to be called at the end.
+func (x *exchange) endWithTenure(cancel context.CancelCauseFunc) (stop func()) {
+	rc := http.NewResponseController(x)
+	limited := make(chan struct{})
+	unregister := context.AfterFunc(x.route.tenure.ctx, func() {
+		defer close(limited)
+		cancel(errRouteGone)
+		_ = rc.SetWriteDeadline(time.Now().Add(closeTime))
+	})
+	return func() {
+		if !unregister() {
+			<-limited
+		}
 	}
 }
 

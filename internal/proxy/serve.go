@@ -52,7 +52,8 @@ const (
 	// closes the connections that browsers hold open.
 	quietTime = 200 * time.Millisecond
 
-	// closeTime is how long a shutdown waits, at the end, for what it has cancelled.
+	// closeTime is how long what was cancelled may take to end: a shutdown waits for
+	// it, and what is written to a client then fails.
 	closeTime = time.Second
 )
 
