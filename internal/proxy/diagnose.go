@@ -76,6 +76,7 @@ func (x *exchange) recognise(res *http.Response, begin []byte) (refusal.Note, bo
 		Header:    res.Header,
 		Body:      begin,
 		Host:      x.host,
+		OtherHost: x.route.Rules.SendHost != "",
 		Origin:    x.origin(r),
 		Method:    r.Method,
 		Path:      x.path,

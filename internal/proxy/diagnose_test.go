@@ -122,3 +122,17 @@ func TestLargeHeadWithoutAnswer(t *testing.T) {
 		}
 	}
 }
+
+// No line is shown for a host that the backend never got.
+func TestRefusalOfAnotherHost(t *testing.T) {
+	for _, name := range []string{"webpack-dev-server-4.15.2.http", "vite-6.4.6-dev.http"} {
+		b, body := recorded(t, name)
+		f := start(t, Route{Host: "front.test", Path: "/", Backend: b, Rules: Rules{SendHost: "shop.test"}})
+		if _, got := get(t, f.client(t, "h2"), f.url("front.test", "/"), "Accept", "text/html"); got != body {
+			t.Errorf("%s: got %q, want what the app sent", name, got)
+		}
+		if n := f.logs.FilterMessage(msgRefused).Len(); n > 0 {
+			t.Errorf("%s: got %d lines in the log, want none", name, n)
+		}
+	}
+}

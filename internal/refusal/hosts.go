@@ -13,6 +13,15 @@ func (a answer) blocked() bool {
 	return a.host != "" && a.has(`Blocked request. This host ("`+a.host+`") is not allowed.`)
 }
 
+// unnamed returns the host that a refusal without one in its text is about, ""
+// if that is not known.
+func (a answer) unnamed() string {
+	if a.OtherHost {
+		return ""
+	}
+	return a.host
+}
+
 // vite also is what Astro, Nuxt and SvelteKit run for development.
 func vite(a answer) (Note, bool) {
 	if a.media() != "text/plain" || !a.blocked() {
@@ -47,7 +56,7 @@ func angular(a answer) (Note, bool) {
 // webpack is webpack-dev-server, which Create React App, Vue CLI and the older
 // Angular use. Express stands in front of it, and says so.
 func webpack(a answer) (Note, bool) {
-	if a.host == "" || !a.says(invalidHost) || a.Header.Get("X-Powered-By") != "Express" {
+	if a.unnamed() == "" || !a.says(invalidHost) || a.Header.Get("X-Powered-By") != "Express" {
 		return Note{}, false
 	}
 	return Note{
@@ -82,7 +91,7 @@ func next(a answer) (Note, bool) {
 }
 
 func storybook(a answer) (Note, bool) {
-	if !a.says("Invalid host") || a.Header.Get("Content-Type") != "text/plain" || a.host == "" || local(a.host) {
+	if !a.says("Invalid host") || a.Header.Get("Content-Type") != "text/plain" || a.unnamed() == "" || local(a.host) {
 		return Note{}, false
 	}
 	return Note{
@@ -119,7 +128,7 @@ func rails(a answer) (Note, bool) {
 // sinatra is Rack::Protection::HostAuthorization, on in Sinatra 4.1's
 // development environment.
 func sinatra(a answer) (Note, bool) {
-	if !a.says("Host not permitted") || a.media() != "text/plain" || a.host == "" || local(a.host) || strings.HasSuffix(a.host, ".test") {
+	if !a.says("Host not permitted") || a.media() != "text/plain" || a.unnamed() == "" || local(a.host) || strings.HasSuffix(a.host, ".test") {
 		return Note{}, false
 	}
 	return Note{
@@ -148,7 +157,7 @@ func djangoHost(a answer) (Note, bool) {
 // for the host's.
 func djangoQuiet(a answer) (Note, bool) {
 	plain := (a.Method == http.MethodGet || a.Method == http.MethodHead) && (a.Path == "/" || a.Path == "/favicon.ico")
-	if a.host == "" || !plain || a.media() != "text/html" || len(a.text) > 200 ||
+	if a.unnamed() == "" || !plain || a.media() != "text/html" || len(a.text) > 200 ||
 		!a.has("<title>Bad Request (400)</title>") || !a.has("<h1>Bad Request (400)</h1><p></p>") {
 		return Note{}, false
 	}

@@ -30,6 +30,9 @@ type Response struct {
 	// Host is the request's host name as the browser sees it, in its ASCII
 	// form and without port.
 	Host string
+	// OtherHost says that the backend got another Host than that. A refusal
+	// that does not name the host is then about one which nobody asked for.
+	OtherHost bool
 	// Origin is what the browser has in its address bar, such as
 	// https://shop.localhost:8443. Leave it empty when the request came from
 	// another site (its own Origin header differs): refusing that one is right,
