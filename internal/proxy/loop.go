@@ -9,6 +9,9 @@ import (
 	"go.uber.org/zap"
 )
 
+// msgLoop is what the log says of a loop.
+const msgLoop = "a request goes round in circles"
+
 const (
 	// hopsHeader lists the routes that a request has come through. A frontend's
 	// dev server that proxies to a name of ours sends it round in circles.
@@ -54,10 +57,12 @@ func (p *Proxy) loop(x *exchange, r *http.Request, chain []string) {
 	}
 	names = append(names, x.route.label())
 	line := strings.Join(names, " → ")
-	p.log.Warn("a request goes round in circles",
-		zap.String("host", x.host),
-		zap.String("routes", line),
-		zap.String("backend", x.route.Backend.Name))
+	if p.due(notice{kind: msgLoop, host: x.host}) {
+		p.log.Warn(msgLoop,
+			zap.String("host", x.host),
+			zap.String("routes", line),
+			zap.String("backend", x.route.Backend.Name))
+	}
 	p.pages.write(x, r, page{
 		Status:  http.StatusLoopDetected,
 		Title:   "The request goes round in circles",
