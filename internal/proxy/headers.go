@@ -121,6 +121,11 @@ func stripResponse(h http.Header, keepHSTS bool) {
 	delete(h, altSvc)
 	// Trailers that were not announced. Constants: this runs for each response.
 	delete(h, http.TrailerPrefix+altSvc)
+	// Nor may these come as trailers (RFC 9110, section 6.5.1); net/http has
+	// looked at those that were announced only.
+	delete(h, http.TrailerPrefix+"Content-Length")
+	delete(h, http.TrailerPrefix+"Trailer")
+	delete(h, http.TrailerPrefix+"Transfer-Encoding")
 	if !keepHSTS {
 		delete(h, hsts)
 		delete(h, http.TrailerPrefix+hsts)

@@ -158,3 +158,15 @@ func TestContentTypeIsNotGuessed(t *testing.T) {
 		}
 	}
 }
+
+// A backend can say nothing of where a message ends after its body.
+func TestFramingTrailers(t *testing.T) {
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: answers(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+
+		"2\r\nok\r\n0\r\nContent-Length: 77\r\nTransfer-Encoding: x\r\nTrailer: X-Other\r\nX-Kept: kept\r\n\r\n")})
+	conn := f.connect(t, "app.localhost", "http/1.1")
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app.localhost\r\nConnection: close\r\n\r\n")
+	got := readAll(t, conn)
+	if !strings.HasSuffix(got, "\r\n2\r\nok\r\n0\r\nX-Kept: kept\r\n\r\n") {
+		t.Errorf("got %q, want no trailer but X-Kept", got)
+	}
+}
