@@ -24,48 +24,43 @@ func (x *exchange) diagnose(res *http.Response) {
 		return
 	}
 	if !wantsHTML(res.Request) {
-		res.Body = &overheard{ReadCloser: res.Body, hear: func(begin []byte) { x.recognise(res, begin) }}
+		res.Body = &overheard{ReadCloser: res.Body, hear: func(begin []byte) bool {
+			_, ok := x.recognise(res, begin)
+			return ok
+		}}
 		return
 	}
-	// What comes first, and no more, since more may take any time.
-	begin := make([]byte, refusal.Peek)
-	n, err := res.Body.Read(begin)
-	if note, ok := x.recognise(res, begin[:n]); ok {
+	var note refusal.Note
+	known := false
+	body := peek(res.Body, func(begin []byte) bool {
+		note, known = x.recognise(res, begin)
+		return known
+	})
+	if known {
 		x.explainRefusal(res, note)
 		return
 	}
-	rest := io.Reader(res.Body)
-	if err != nil {
-		rest = failed{err}
-	}
-	res.Body = &peeked{io.MultiReader(bytes.NewReader(begin[:n]), rest), res.Body}
+	res.Body = body
 }
 
 // An overheard is a body whose beginning is looked at while it passes.
 type overheard struct {
 	io.ReadCloser
-	hear func(begin []byte) // nil once it was called
+	begin []byte                  // of what has passed
+	hear  func(begin []byte) bool // is told of it until it returns true; then nil
 }
 
 func (o *overheard) Read(b []byte) (int, error) {
 	n, err := o.ReadCloser.Read(b)
-	if o.hear != nil {
-		o.hear(b[:min(n, refusal.Peek)])
-		o.hear = nil
+	if o.hear == nil {
+		return n, err
+	}
+	o.begin = append(o.begin, b[:min(n, refusal.Peek-len(o.begin))]...)
+	if o.hear(o.begin) || len(o.begin) == refusal.Peek || err != nil {
+		o.begin, o.hear = nil, nil
 	}
 	return n, err
 }
-
-// A peeked is a body of which a part was read already.
-type peeked struct {
-	io.Reader
-	io.Closer
-}
-
-// failed is where reading has ended.
-type failed struct{ err error }
-
-func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
 // recognise returns the note on a response whose body begins so, after the log
 // has got it.
