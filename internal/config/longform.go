@@ -33,6 +33,8 @@ func (p *parser) readLongForm(t table, key string, r *Route) {
 			hint = fmt.Sprintf("%q belongs into request_headers or response_headers", k)
 		case nearest(k, known) == "" && !strings.Contains(key, "."):
 			hint = fmt.Sprintf("if you mean the host %q, put it in quotes", key+"."+k)
+		case strings.Contains(k, "."): // added to the end of the file, below the last long form
+			hint = fmt.Sprintf(`if it is a route, move it up to the others below [routes], or give it a line of its own: [routes.%q]`, k)
 		}
 		t.reportUnknown(k, known, hint)
 	}
