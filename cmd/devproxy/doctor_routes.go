@@ -192,6 +192,9 @@ func joinAddrs(addrs []netip.Addr) string {
 // machine only if its host was asked for by name, since the file may be a
 // stranger's.
 func (e *examination) checkBackends(ctx context.Context, routes []config.Route, byName bool) {
+	if e.seen.ca != nil {
+		e.app.backends.root.Store(e.seen.ca.Root())
+	}
 	type result struct{ dial, scheme doctor.Verdict }
 	found := make([]result, len(routes))
 	port := e.port()
@@ -232,7 +235,7 @@ func (e *examination) checkBackends(ctx context.Context, routes []config.Route, 
 		found[i].scheme = app.Scheme(ctx)
 	})
 	for i, r := range routes {
-		e.add("backend", r.Key()+" → "+r.TargetText(), found[i].dial)
+		e.add("backend", r.Key()+" → "+shownTarget(r), found[i].dial)
 	}
 	for i, r := range routes {
 		if found[i].scheme.State != "" {

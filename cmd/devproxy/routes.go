@@ -105,6 +105,7 @@ func (a *app) inspectRunning(ctx context.Context, cfg *config.Config, state stri
 	if err != nil {
 		return a.inspect(ctx, cfg.Routes, 0, func(context.Context, string) error { return err })
 	}
+	a.backends.root.Store(ca.Root())
 	var found []inspected
 	for _, addr := range at {
 		found = a.inspect(ctx, cfg.Routes, addr.Port(), answering(addr, ca.Root()))

@@ -98,10 +98,10 @@ func TestDialErrors(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	ln := listen(t, loopback4)
-	if err := Probe(t.Context(), plainHTTP("localhost:"+portOf(ln))); err != nil {
+	if err := Probe(t.Context(), plainHTTP("localhost:"+portOf(ln)), nil); err != nil {
 		t.Errorf("listening: got %v", err)
 	}
-	if err := Probe(t.Context(), plainHTTP("localhost:"+closedPort(t))); !nobodyThere(err) {
+	if err := Probe(t.Context(), plainHTTP("localhost:"+closedPort(t)), nil); !nobodyThere(err) {
 		t.Errorf("not listening: got %v, want a refusal", err)
 	}
 }

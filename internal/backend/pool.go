@@ -126,9 +126,23 @@ func (p *Pool) Wait(ctx context.Context) error {
 	return p.arrival.wait(ctx, func(ctx context.Context) error { return p.dialer.probe(ctx, p.target) })
 }
 
-// Probe reports whether a target accepts connections. It sends nothing. It
-// gives up when ctx ends, at the latest after 5 seconds for each address.
-func Probe(ctx context.Context, t Target) error { return newDialer().probe(ctx, t) }
+// Probe reports whether a target accepts connections and, if it is https, has a
+// certificate that is accepted. It sends no request. It gives up when ctx ends,
+// at the latest after 5 seconds for each address and for the handshake.
+func Probe(ctx context.Context, t Target, roots func() *x509.CertPool) error {
+	p := newPool(t, roots)
+	c, _, err := p.dialer.dial(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if t.Scheme != "https" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return tls.Client(c, p.tlsConfig()).HandshakeContext(ctx)
+}
 
 // CloseIdle closes the connections that no request uses.
 func (p *Pool) CloseIdle() { p.transport.Load().CloseIdleConnections() }

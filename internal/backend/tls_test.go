@@ -50,6 +50,9 @@ func TestHTTPSIsVerified(t *testing.T) {
 		target := target
 		target.ServerName, target.Insecure = test.serverName, test.insecure
 		p := new(Pools).Get(target, test.roots)
+		if err := Probe(t.Context(), target, test.roots); (err == nil) != (test.want != "") {
+			t.Errorf("%s: Probe says %v", test.name, err)
+		}
 		got, err := get(t, p)
 		refused, ok := errors.AsType[*tls.CertificateVerificationError](err)
 		switch {

@@ -85,7 +85,7 @@ func (p *parser) readRoutes(t table) {
 			continue
 		}
 		p.config.Routes = append(p.config.Routes, r)
-		for _, w := range []*Error{warnHost(r, key), warnTarget(r, key)} {
+		for _, w := range []*Error{warnHost(r, key), warnTarget(r, key), warnFolder(r, key, p.folder)} {
 			if w != nil {
 				p.warn(w, r.Line)
 			}

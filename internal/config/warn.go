@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,23 @@ func warnTarget(r Route, key string) *Error {
 	case scheme == "https":
 		return nil
 	}
+	w.Key = routeName(key)
+	return w
+}
+
+// warnFolder returns what is likely to surprise about the folder that a route of
+// a file in folder serves, or nil. Whoever wrote the file, which may come with
+// somebody's repository, chose what every page in a browser can ask for.
+func warnFolder(r Route, key, folder string) *Error {
+	if r.Target.Scheme != "dir" {
+		return nil
+	}
+	rel, err := filepath.Rel(folder, r.Target.Path)
+	if err == nil && rel != "." && filepath.IsLocal(rel) {
+		return nil
+	}
+	w := fault("make sure that you want that, or serve a folder beside the file",
+		"all files in %s are served, which is not a folder below that of the file", r.Target.Path)
 	w.Key = routeName(key)
 	return w
 }

@@ -114,7 +114,8 @@ func (x *exchange) explainRefusal(res *http.Response, note refusal.Note) {
 		Status:  res.StatusCode,
 		Title:   note.App + " refuses this request",
 		Message: note.Problem,
-		Facts:   []fact{{where, note.Fix}, {"Backend", x.route.Backend.Name}},
+		Fix:     &fact{where, note.Fix},
+		Facts:   []fact{{"Backend", x.route.Backend.Name}},
 		Hint:    "This page stands for the app's own answer of " + strconv.Itoa(res.StatusCode) + ", which clients other than browsers get as it is.",
 	})
 	if !ok {

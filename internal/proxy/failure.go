@@ -27,6 +27,7 @@ const statusClientClosed = 499
 // A failure says why a backend gave no response.
 type failure struct {
 	status int
+	title  string // of the page; "" is the usual one
 	reason string // a clause that begins with "it": "it refused the connection"
 	detail string // the system's own words, or ""
 	hint   string
@@ -78,7 +79,7 @@ func explain(err error) failure {
 // request.
 func explainTLS(err error) (failure, bool) {
 	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return failure{status: http.StatusBadGateway, reason: "its certificate was not accepted", detail: bad.Err.Error(),
+		return failure{status: http.StatusBadGateway, title: "The app's certificate is not accepted", reason: "its certificate was not accepted", detail: bad.Err.Error(),
 			hint: "If it is for another name, set host to that name; if you know the server, insecure = true takes any certificate."}, true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {

@@ -45,6 +45,7 @@ type page struct {
 	Status  int
 	Title   string
 	Message string // a sentence
+	Fix     *fact  // what to do, to the letter
 	Facts   []fact
 	Hint    string
 	Nearest *link // what was probably meant
@@ -116,6 +117,9 @@ func (p *pages) describe(h http.Header, size int, waits bool) {
 func (pg page) line() string {
 	var b strings.Builder
 	b.WriteString("devproxy: " + pg.Message)
+	if pg.Fix != nil {
+		fmt.Fprintf(&b, " %s: %s.", pg.Fix.Label, pg.Fix.Value)
+	}
 	for _, f := range pg.Facts {
 		fmt.Fprintf(&b, " %s: %s.", f.Label, f.Value)
 	}
@@ -214,6 +218,9 @@ func (p *Proxy) badGateway(x *exchange, r *http.Request, f failure) {
 		Message: fmt.Sprintf("%s is routed to %s, but %s.",
 			x.route.label(), x.route.Backend.Name, f.reason),
 		Hint: f.hint,
+	}
+	if f.title != "" {
+		pg.Title = f.title
 	}
 	if f.absent {
 		pg.Title = "The app is not there"

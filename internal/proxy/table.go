@@ -61,15 +61,16 @@ type Backend struct {
 	Name string
 }
 
-// Probe reports whether a backend accepts connections: nil if it does, and
-// always nil for a handler. It sends nothing. It gives up when ctx ends, at
-// the latest after 5 seconds for each address.
+// Probe reports whether a backend accepts connections, and has a certificate
+// that is accepted where its URL is https: nil if so, and always nil for a
+// handler. It sends no request. It gives up when ctx ends, at the latest after
+// some 5 seconds for each address.
 func Probe(ctx context.Context, b Backend) error {
 	target, err := b.target()
 	if err != nil || b.Handler != nil {
 		return err
 	}
-	return backend.Probe(ctx, target)
+	return backend.Probe(ctx, target, b.Roots)
 }
 
 // target returns where the backend's URL leads, nowhere for a handler.
