@@ -155,7 +155,7 @@ func TestStreamWindow(t *testing.T) {
 	address := server.Listener.Addr().String()
 	p := new(Pools).Get(Target{Scheme: "https", Address: address, ServerName: "example.com", Insecure: true}, nil)
 	defer p.CloseIdle()
-	res, err := p.RoundTrip(request(t, http.MethodGet, nil), 0)
+	res, err := p.RoundTrip(request(t, http.MethodGet, nil), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func get(t testing.TB, p *Pool) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := p.RoundTrip(r, 0)
+	res, err := p.RoundTrip(r, 0, nil)
 	if err != nil {
 		return "", err
 	}

@@ -90,12 +90,12 @@ func (p *Pool) newTransport() *http.Transport {
 // RoundTrip sends r to the target and returns its response, as
 // http.RoundTripper does; the scheme and host of r.URL are set here, for r is
 // the caller's own. While nobody listens there it tries again for the time of
-// hold: nothing has been sent then, so that any request may be held. To close
-// the body of r before it was first read must do no harm: that is what a failed
-// attempt does.
+// hold: nothing has been sent then, so that any request may be held. When that
+// begins held is called, unless it is nil. To close the body of r before it was
+// first read must do no harm: that is what a failed attempt does.
 //
 // If no connection was made the error is a *DialError.
-func (p *Pool) RoundTrip(r *http.Request, hold time.Duration) (*http.Response, error) {
+func (p *Pool) RoundTrip(r *http.Request, hold time.Duration, held func()) (*http.Response, error) {
 	r.URL.Scheme, r.URL.Host = "http", p.target.Address
 	switch p.target.Scheme {
 	case "https":
@@ -110,6 +110,9 @@ func (p *Pool) RoundTrip(r *http.Request, hold time.Duration) (*http.Response, e
 	res, err := p.current(r.Context()).RoundTrip(r)
 	if err == nil || hold <= 0 || !nobodyThere(err) {
 		return res, err
+	}
+	if held != nil {
+		held()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), hold)
 	defer cancel()

@@ -42,7 +42,7 @@ type outcome struct {
 }
 
 func send(p *Pool, r *http.Request, hold time.Duration) outcome {
-	res, err := p.RoundTrip(r, hold)
+	res, err := p.RoundTrip(r, hold, nil)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -94,7 +94,7 @@ func TestPoolsKeep(t *testing.T) {
 		t.Fatal("want one pool for each target")
 	}
 	dials1, dials2 := counted(p1), counted(p2)
-	running, err := p1.RoundTrip(request(t, "GET", nil), 0)
+	running, err := p1.RoundTrip(request(t, "GET", nil), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestUpgradeHalfClose(t *testing.T) {
 			r := request(t, "GET", nil)
 			r.Header.Set("Connection", "Upgrade")
 			r.Header.Set("Upgrade", "websocket")
-			res, err := new(Pools).Get(target, nil).RoundTrip(r, 0)
+			res, err := new(Pools).Get(target, nil).RoundTrip(r, 0, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

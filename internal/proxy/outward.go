@@ -5,7 +5,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+
+	"go.uber.org/zap"
 )
+
+// msgHeld is what the log says of requests that wait for their backend.
+const msgHeld = "nobody listens at a backend: requests wait for it"
 
 // maxInterim is the number of informational responses that may come before the
 // real one. Nobody needs as many; net/http has no limit for those it reports.
@@ -46,5 +51,16 @@ func (outward) RoundTrip(r *http.Request) (*http.Response, error) {
 			return pass(code, header)
 		}
 	}
-	return route.pool.RoundTrip(r, route.Rules.Hold)
+	return route.pool.RoundTrip(r, route.Rules.Hold, exchangeOf(r.Context()).held)
+}
+
+// held says that the request waits, which a person sees as a page that does not
+// come.
+func (x *exchange) held() {
+	if p := x.proxy; p.due(notice{msgHeld, x.host, x.route.Backend.Name}) {
+		p.log.Info(msgHeld,
+			zap.String("host", x.host),
+			zap.String("backend", x.route.Backend.Name),
+			zap.Duration("hold", x.route.Rules.Hold))
+	}
 }

@@ -161,6 +161,9 @@ func TestHold(t *testing.T) {
 	if f.logs.FilterMessage("backend failed").Len() > 0 {
 		t.Error("a held request is logged as failed")
 	}
+	if got := f.logs.FilterMessage(msgHeld).Len(); got != 1 {
+		t.Errorf("got %d lines about requests that are held, want 1 for all", got)
+	}
 }
 
 // The page loads again by itself only where that repeats nothing.
