@@ -1,6 +1,7 @@
 package refusal
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,8 +60,8 @@ func nameless(note Note, r Response) Note {
 			s = strings.ReplaceAll(s, origin, "{origin}")
 		}
 		if host := strings.ToLower(r.Host); len(host) > 0 {
-			for _, quoted := range []string{`["` + host + `"`, `"` + host + `"`, "names that it knows, and " + host + " is", "ALLOWED_HOSTS, and " + host + " is", "; is " + host + " in it", "pages on " + host + ","} {
-				s = strings.ReplaceAll(s, quoted, strings.ReplaceAll(quoted, host, "{host}"))
+			for _, place := range []string{`["%s"`, `"%s"`, "names that it knows, and %s is", "ALLOWED_HOSTS, and %s is", "; is %s in it", "pages on %s,"} {
+				s = strings.ReplaceAll(s, fmt.Sprintf(place, host), fmt.Sprintf(place, "{host}"))
 			}
 		}
 		return s
