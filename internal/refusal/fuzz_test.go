@@ -56,7 +56,7 @@ func FuzzRecognise(f *testing.F) {
 // nameless returns note with placeholders for what it has of r.
 func nameless(note Note, r Response) Note {
 	replace := func(s string) string {
-		if origin := strings.ToLower(r.Origin); origin != "" {
+		if origin := strings.ToLower(r.Origin); strings.HasPrefix(origin, "https://") {
 			s = strings.ReplaceAll(s, origin, "{origin}")
 		}
 		if host := strings.ToLower(r.Host); len(host) > 0 {
