@@ -69,12 +69,12 @@ func write(path string, data []byte, perm fs.FileMode, place func(temp, path str
 	if err := place(temp, path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
-// syncDir makes a new name in dir survive a power cut. Windows cannot open
+// SyncDir makes a new name in dir survive a power cut. Windows cannot open
 // folders for that and does not need it.
-func syncDir(dir string) error {
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}

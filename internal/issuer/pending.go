@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"devproxy/internal/atomicfile"
+	"devproxy/internal/folderlock"
 )
 
 // A CA that is not in force yet lies beside the one that is, in files of its
@@ -55,9 +58,6 @@ func Prepare(ctx context.Context, dir string, domains []string, waiting func()) 
 	if err != nil {
 		return nil, err
 	}
-	if waiting == nil {
-		waiting = func() {}
-	}
 	return s.prepareCA(ctx, domains, waiting)
 }
 
@@ -75,7 +75,7 @@ func Rotate(dir string, domains []string) (*CA, error) {
 func Rotating(dir string) (unfinished, running bool) {
 	for _, name := range []string{pendingFile, pendingRootFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return true, locked(dir)
+			return true, folderlock.Held(dir)
 		}
 	}
 	return false, false
@@ -131,7 +131,7 @@ func (p *Pending) Commit() (*CA, error) {
 		return nil, systemError(Path(s.dir), "put the new CA in place", err)
 	}
 	p.committed = true
-	if err := syncFolder(s.dir); err != nil {
+	if err := atomicfile.SyncDir(s.dir); err != nil {
 		return p.ca, systemError(s.dir, "write the folder to disk", err)
 	}
 	ca, err := s.publish(p.ca)
@@ -184,9 +184,12 @@ func (s store) prepareCA(ctx context.Context, domains []string, waiting func()) 
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	unlock, err := lockFolder(ctx, s.dir, waiting)
-	if err != nil {
+	unlock, err := folderlock.Lock(ctx, s.dir, waiting)
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return nil, err
+	case err != nil:
+		return nil, systemError(s.dir, "open the folder", err)
 	}
 	p := &Pending{store: s, unlock: unlock}
 	constraints := NewConstraints(domains)
@@ -263,7 +266,7 @@ func (s store) publishPending(p *Pending) error {
 }
 
 func (s store) rotate(domains []string) (*CA, error) {
-	p, err := s.prepareCA(context.Background(), domains, func() {})
+	p, err := s.prepareCA(context.Background(), domains, nil)
 	if err != nil {
 		return nil, err
 	}
