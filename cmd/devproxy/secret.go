@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// maxSecret bounds passphrases and passwords, in bytes. Nobody types more, and
+// a file that holds more is another one than was meant.
+const maxSecret = 1024
+
+// errNoTerminal says that a secret was to be asked for where nobody can answer.
+var errNoTerminal = errors.New("there is no terminal to ask on")
+
+// askSecret asks for a secret on the terminal, without showing it. It fails
+// with errNoTerminal if standard input or standard error is none, and with the
+// error of ctx, the terminal as it was before, once that ends.
+func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
+	in, ok := a.stdin.(*os.File)
+	if !ok || !isTerminal(a.stdin) || !isTerminal(a.stderr) {
+		return nil, errNoTerminal
+	}
+	fd := int(in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, fmt.Errorf("ask on the terminal: %v", err)
+	}
+	fmt.Fprintf(a.stderr, "%s: ", printable(prompt))
+	type answer struct {
+		secret []byte
+		err    error
+	}
+	answers := make(chan answer, 1)
+	go func() { // reading from a terminal cannot be cancelled; this ends with the process
+		secret, err := term.ReadPassword(fd)
+		answers <- answer{secret, err}
+	}()
+	select {
+	case got := <-answers:
+		fmt.Fprintln(a.stderr)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(got.err, io.EOF):
+			return nil, errors.New("nothing was entered")
+		case got.err != nil:
+			return nil, fmt.Errorf("ask on the terminal: %v", got.err)
+		case len(got.secret) > maxSecret:
+			return nil, fmt.Errorf("that is longer than %d bytes", maxSecret)
+		}
+		return got.secret, nil
+	case <-ctx.Done():
+		_ = term.Restore(fd, before)
+		fmt.Fprintln(a.stderr)
+		return nil, ctx.Err()
+	}
+}
+
+// askNewSecret asks for a new secret, what it is called being what, twice. It
+// is never empty.
+func (a *app) askNewSecret(ctx context.Context, what string) ([]byte, error) {
+	first, err := a.askSecret(ctx, "New "+what)
+	if err != nil {
+		return nil, err
+	}
+	if len(first) == 0 {
+		return nil, fmt.Errorf("the new %s is empty", what)
+	}
+	second, err := a.askSecret(ctx, "The same again")
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(first, second) {
+		return nil, fmt.Errorf("the new %s was not entered the same twice: nothing was changed", what)
+	}
+	return first, nil
+}
+
+// readSecretFile returns the first line of a file, which may be a pipe, without
+// its end. No error quotes any of it.
+func readSecretFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+3))
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	switch {
+	case len(line) > maxSecret:
+		return nil, fmt.Errorf("the first line of %s is longer than %d bytes: is it the right file?", path, maxSecret)
+	case len(line) == 0:
+		return nil, fmt.Errorf("the first line of %s is empty", path)
+	}
+	return line, nil
+}
