@@ -40,36 +40,44 @@ func Create(path string, data []byte, perm fs.FileMode) error {
 	})
 }
 
-func write(path string, data []byte, perm fs.FileMode, place func(temp, path string) error) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, tempPrefix)
+func write(path string, data []byte, perm fs.FileMode, place func(temp, path string) error) error {
+	temp, err := writeTemp(path, data, perm)
 	if err != nil {
 		return err
 	}
-	temp := f.Name()
+	if err := place(temp, path); err != nil {
+		os.Remove(temp)
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// writeTemp puts data, synced, into a new file beside path.
+func writeTemp(path string, data []byte, perm fs.FileMode) (temp string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
+	if err != nil {
+		return "", err
+	}
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(temp)
+			os.Remove(f.Name())
 		}
 	}()
 	// CreateTemp makes files 0600, so nobody reads a secret before this.
 	if err := f.Chmod(perm); err != nil && runtime.GOOS != "windows" {
-		return err
+		return "", err
 	}
 	if _, err := f.Write(data); err != nil {
-		return err
+		return "", err
 	}
 	if err := f.Sync(); err != nil {
-		return err
+		return "", err
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return "", err
 	}
-	if err := place(temp, path); err != nil {
-		return err
-	}
-	return SyncDir(dir)
+	return f.Name(), nil
 }
 
 // SyncDir makes a new name in dir survive a power cut. Windows cannot open

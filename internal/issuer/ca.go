@@ -158,7 +158,7 @@ func subject(role, label string) pkix.Name {
 
 // sign makes a certificate from template. It leaves the serial number to x509:
 // 159 random bits, positive, at most 20 octets.
-func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func sign(template, parent *x509.Certificate, public any, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	template.SignatureAlgorithm = x509.ECDSAWithSHA256
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
 	if err != nil {

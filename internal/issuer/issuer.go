@@ -14,6 +14,7 @@ package issuer
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -175,6 +176,15 @@ func (h host) String() string {
 		return h.addr.String()
 	}
 	return h.name
+}
+
+// addTo adds h to the SAN of template.
+func (h host) addTo(template *x509.Certificate) {
+	if h.addr.IsValid() {
+		template.IPAddresses = append(template.IPAddresses, h.addr.AsSlice())
+	} else {
+		template.DNSNames = append(template.DNSNames, h.name)
+	}
 }
 
 // identify returns the host that a client asks for with the server name sni,

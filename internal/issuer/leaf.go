@@ -4,10 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
-	"net"
 	"time"
 )
 
@@ -29,22 +30,9 @@ func (ca *CA) signLeaf(h host, now time.Time) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key for %s: %v", h, err)
 	}
-	// Without a subject x509 marks the SAN critical, as RFC 5280, section
-	// 4.2.1.6, demands. There is no common name because some clients would
-	// hold it against the constraints as well (clients.md §2).
-	template := &x509.Certificate{
-		NotBefore:    latest(now.Add(-leafBackdate), ca.intermediate.NotBefore),
-		NotAfter:     earliest(now.Add(leafLife), ca.intermediate.NotAfter),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		SubjectKeyId: keyID(&key.PublicKey),
-	}
-	if h.addr.IsValid() {
-		template.IPAddresses = []net.IP{h.addr.AsSlice()}
-	} else {
-		template.DNSNames = []string{h.name}
-	}
-	cert, err := sign(template, ca.intermediate, &key.PublicKey, ca.key)
+	template := ca.leafTemplate(x509.ExtKeyUsageServerAuth, leafLife, now)
+	h.addTo(template)
+	cert, err := ca.signTemplate(template, &key.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate for %s: %v", h, err)
 	}
@@ -53,6 +41,48 @@ func (ca *CA) signLeaf(h host, now time.Time) (*tls.Certificate, error) {
 		PrivateKey:  key,
 		Leaf:        cert,
 	}, nil
+}
+
+// leafTemplate returns what all leaves for usage have in common: they begin in
+// the past and end life from now, or with the CA.
+//
+// Those of servers stay without a subject: x509 then marks the SAN critical, as
+// RFC 5280, section 4.2.1.6, demands. There is no common name because some
+// clients would hold it against the constraints as well (clients.md §2).
+func (ca *CA) leafTemplate(usage x509.ExtKeyUsage, life time.Duration, now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		NotBefore:   latest(now.Add(-leafBackdate), ca.intermediate.NotBefore),
+		NotAfter:    earliest(now.Add(life), ca.intermediate.NotAfter),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}
+}
+
+// signTemplate makes a leaf for the owner of public.
+func (ca *CA) signTemplate(template *x509.Certificate, public any) (*x509.Certificate, error) {
+	id, err := publicKeyID(public)
+	if err != nil {
+		return nil, err
+	}
+	template.SubjectKeyId = id
+	return sign(template, ca.intermediate, public, ca.key)
+}
+
+// publicKeyID is keyID for keys of every kind.
+func publicKeyID(public any) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	var info struct {
+		Algorithm asn1.RawValue
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(info.Key.Bytes)
+	return sum[:20], nil
 }
 
 func earliest(a, b time.Time) time.Time {
