@@ -50,7 +50,7 @@ func (ca *CA) addClient(template *x509.Certificate, name string) (notes []string
 			}
 			template.DNSNames = []string{host}
 			return nil, nil
-		case err == nil:
+		case err == nil && isASCII(name):
 			return nil, ca.outsideClient(name, host)
 		}
 	}
@@ -70,6 +70,10 @@ func (ca *CA) outsideClient(name, host string) error {
 		e.Domain = host
 	}
 	return e
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
 // looksLikeHost reports whether name could be a label of a host name.
@@ -122,7 +126,7 @@ func parseEmail(s string) (string, bool) {
 	at := strings.LastIndexByte(s, '@')
 	local := s[:at]
 	domain, err := hostname.Normalize(s[at+1:])
-	if err != nil || strings.IndexFunc(local, func(r rune) bool { return r > unicode.MaxASCII }) >= 0 {
+	if err != nil || !isASCII(local) {
 		return "", false
 	}
 	return local + "@" + domain, true

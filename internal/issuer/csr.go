@@ -56,7 +56,6 @@ func orderOf(req *x509.CertificateRequest, client bool) (o Order, notes []string
 			Hint:    "make a request with one",
 		}
 	}
-	names := requestedHosts(req)
 	left := leftOut(req)
 	switch {
 	case client && len(common) == 1:
@@ -70,20 +69,23 @@ func orderOf(req *x509.CertificateRequest, client bool) (o Order, notes []string
 			Problem: "the request names no client",
 			Hint:    `give it a common name, as in: openssl req -subj "/CN=Alice Example"`,
 		}
-	case len(names) > 0:
-		o.Names = names
+	case len(req.DNSNames)+len(req.IPAddresses) > 0:
+		if o.Names, err = requestedHosts(req); err != nil {
+			return Order{}, nil, err
+		}
 		left = append(left, namesBesides(req, "")...)
 	case len(common) == 1:
 		if _, err := parseHost(common[0]); err != nil {
-			return Order{}, nil, errNoHost
+			return Order{}, nil, errNoHost()
 		}
 		o.Names = common
 		left = append(left, namesBesides(req, "")...)
 		notes = append(notes, fmt.Sprintf("the request has no subject alternative name, so its common name %q becomes one: clients look nowhere else", common[0]))
 	default:
-		return Order{}, nil, errNoHost
+		return Order{}, nil, errNoHost()
 	}
-	if !client && len(common) == 1 && !slices.Contains(o.Names, common[0]) {
+	repeats := func(name string) bool { return strings.EqualFold(name, common[0]) }
+	if !client && len(common) == 1 && !slices.ContainsFunc(o.Names, repeats) {
 		other = append([]string{fmt.Sprintf("common name %.80q", common[0])}, other...)
 	}
 	if left = append(left, other...); len(left) > 0 {
@@ -92,18 +94,28 @@ func orderOf(req *x509.CertificateRequest, client bool) (o Order, notes []string
 	return o, notes, nil
 }
 
-var errNoHost = &RuleError{
-	Problem: "the request names no host: it has no subject alternative name",
-	Hint:    `add one, as in: openssl req -addext "subjectAltName=DNS:shop.localhost"`,
+func errNoHost() error {
+	return &RuleError{
+		Problem: "the request names no host: it has no subject alternative name",
+		Hint:    `add one, as in: openssl req -addext "subjectAltName=DNS:shop.localhost"`,
+	}
 }
 
 // requestedHosts returns the names and addresses of a server, as text.
-func requestedHosts(req *x509.CertificateRequest) []string {
+func requestedHosts(req *x509.CertificateRequest) ([]string, error) {
+	for _, name := range req.DNSNames {
+		if _, ok := parseAddr(name); ok {
+			return nil, &RuleError{
+				Problem: fmt.Sprintf("the request has the address %q as a DNS name, where clients do not look for it", name),
+				Hint:    fmt.Sprintf("make a new request that has it as an address: IP:%s", strings.Trim(name, "[]")),
+			}
+		}
+	}
 	names := slices.Clone(req.DNSNames)
 	for _, ip := range req.IPAddresses {
 		names = append(names, ip.String())
 	}
-	return names
+	return names, nil
 }
 
 // subjectOf returns the common names of req, and what else its subject holds.

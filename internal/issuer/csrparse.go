@@ -122,7 +122,7 @@ func checkRequestKey(public any, client bool) (notes []string, err error) {
 		if !client {
 			return nil, &RuleError{Problem: "the request's key is Ed25519: Chromium and Firefox refuse servers with one", Hint: keyHint}
 		}
-		return []string{"the key is Ed25519: programs can use it, browsers cannot"}, nil
+		return []string{"the key is Ed25519: programs can use it, browsers may not offer it"}, nil
 	}
 	return nil, &RuleError{Problem: "the request's key is of an unknown kind: RSA and ECDSA are possible", Hint: keyHint}
 }
@@ -144,10 +144,10 @@ func checkRSA(key *rsa.PublicKey) error {
 	return &RuleError{Problem: problem, Hint: keyHint}
 }
 
-// keyUsage returns what a leaf's key is for. A server's RSA key may also take
-// part in the RSA key exchange of TLS 1.2: devices that know nothing newer are
-// where most requests with RSA keys come from, and Chromium refuses that
-// exchange without the bit.
+// keyUsage returns what a leaf's key is for. A server's RSA key may also
+// take part in the RSA key exchange of TLS 1.2, which needs its own bit (RFC
+// 5280, section 4.2.1.3): old devices, which know nothing better, are where
+// requests with RSA keys come from.
 func keyUsage(public any, client bool) x509.KeyUsage {
 	if _, ok := public.(*rsa.PublicKey); ok && !client {
 		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment

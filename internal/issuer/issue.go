@@ -84,7 +84,7 @@ func (ca *CA) fill(o Order, now time.Time) (template *x509.Certificate, notes []
 	if err != nil {
 		return nil, nil, err
 	}
-	if wanted := now.Add(o.Life); template.NotAfter.Before(wanted) {
+	if wanted := now.Add(o.Life); template.NotAfter.Before(wanted) && day(template.NotAfter) != day(wanted) {
 		notes = append(notes, fmt.Sprintf("it ends with the CA, on %s, not on %s", day(template.NotAfter), day(wanted)))
 	}
 	return template, notes, nil

@@ -17,6 +17,7 @@ const (
 	// maxNamesSize bounds the names of one certificate, in bytes. Java refuses
 	// handshake messages above 32 KiB, and the chain has to fit in one.
 	maxNamesSize = 16 << 10
+	maxHost      = 253 // bytes of a host name (RFC 1035, section 2.3.4)
 )
 
 // A RuleError says why a certificate is not issued as asked.
@@ -67,6 +68,9 @@ func parseHosts(given []string) (hosts []host, notes []string, err error) {
 
 // parseHost reads one name as people write them.
 func parseHost(s string) (host, error) {
+	if len(s) > 4*maxHost {
+		return host{}, &RuleError{Problem: fmt.Sprintf("a host name of %d bytes is longer than %d", len(s), maxHost)}
+	}
 	if addr, ok := parseAddr(s); ok {
 		if addr.Zone() != "" {
 			return host{}, &RuleError{
@@ -106,9 +110,9 @@ func parseAddr(s string) (netip.Addr, bool) {
 	return addr, err == nil
 }
 
-// parseWildcard reads "*." and rest. Firefox and Deno refuse the whole
-// certificate, its other names too, for a wildcard directly below a single
-// label, and Chromium matches none (clients.md §1).
+// parseWildcard reads "*." and rest. For a wildcard directly below a single
+// label Firefox and Deno refuse the whole certificate, its other names too
+// (clients.md §1).
 func parseWildcard(s, rest string) (host, error) {
 	if strings.Contains(rest, "*") {
 		return host{}, &RuleError{
@@ -122,9 +126,12 @@ func parseWildcard(s, rest string) (host, error) {
 	}
 	if !strings.Contains(base, ".") {
 		return host{}, &RuleError{
-			Problem: fmt.Sprintf("Firefox and Deno refuse every certificate with %q, and Chromium matches no name to it", s),
+			Problem: fmt.Sprintf("Chromium and Firefox match no name to %q; under a CA with constraints Firefox and Deno refuse all of its certificate", s),
 			Hint:    fmt.Sprintf("name each host, or put a label between, as in \"*.shop.%s\"", base),
 		}
+	}
+	if len(base) > maxHost-len("*.") {
+		return host{}, &RuleError{Problem: fmt.Sprintf("no name below %q can be as short as host names must be", base)}
 	}
 	return host{name: "*." + base}, nil
 }
