@@ -54,7 +54,7 @@ func (ca *CA) addClient(template *x509.Certificate, name string) (notes []string
 			return nil, ca.outsideClient(name, host)
 		}
 	}
-	if looksLikeHost(name) {
+	if looksLikeHost(name) && !ca.constraints.covers(strings.ToLower(name)) {
 		notes = append(notes, fmt.Sprintf("Java servers take %q for a host name and refuse it: an e-mail address or two words work there, too", name))
 	}
 	return notes, nil

@@ -190,7 +190,7 @@ func TestIssueClient(t *testing.T) {
 		note         string // part of the only note; "" if there is none
 	}{
 		{"alice", "alice", nil, "Java servers"},
-		{"test", "test", nil, "Java servers"},
+		{"Test", "Test", nil, ""},
 		{"Alice Example", "Alice Example", nil, ""},
 		{"Zoë Ångström", "Zoë Ångström", nil, ""},
 		{"田中", "田中", nil, ""},
