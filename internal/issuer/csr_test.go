@@ -221,7 +221,7 @@ func TestSignRequestKeys(t *testing.T) {
 	}{
 		{"RSA 2048", some, "", ""},
 		{"RSA 1024", rsaKey(1024), "too few", "too few"},
-		{"RSA even", claim(pow(2047), 65537), "is even", "is even"},
+		{"RSA even", claim(pow(2047), 65537), "its modulus is even", "its modulus is even"},
 		{"RSA absurd", claim(odd(pow(2047)), 65537), "signature", "signature"},
 		{"RSA huge", claim(odd(pow(300_000)), 65537), "too many", "too many"},
 		{"RSA exponent 1", claim(odd(pow(2047)), 1), "exponent 1", "exponent 1"},

@@ -1,6 +1,7 @@
 // Package issuer is devproxy's certificate authority. It keeps one CA on disk
-// (Load, LoadOrCreate, Prepare) and mints a leaf certificate for each host name
-// during the TLS handshake (Issuer).
+// (Load, LoadOrCreate, Prepare), mints a leaf certificate for each host name
+// during the TLS handshake (Issuer), and issues certificates for people to keep
+// (CA.Issue, CA.SignRequest, SelfSigned).
 //
 // The CA is a root, whose key is dropped once it has signed the intermediate,
 // and that intermediate, whose key signs leaves. Both carry the same critical
