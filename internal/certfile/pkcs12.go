@@ -33,7 +33,7 @@ func EncodePKCS12(key crypto.PrivateKey, chain []*x509.Certificate, password str
 	if len(chain) == 0 {
 		return nil, errors.New("encode PKCS#12: there is no certificate")
 	}
-	if !fits(chain[0], key) {
+	if !Fits(chain[0].PublicKey, key) {
 		return nil, errors.New("encode PKCS#12: the private key is not that of the certificate")
 	}
 	if password == "" {
@@ -47,16 +47,6 @@ func EncodePKCS12(key crypto.PrivateKey, chain []*x509.Certificate, password str
 		return nil, fmt.Errorf("encode PKCS#12: %s", libraryWords(err))
 	}
 	return data, nil
-}
-
-// fits reports whether key is that of c.
-func fits(c *x509.Certificate, key crypto.PrivateKey) bool {
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return false
-	}
-	public, ok := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(signer.Public())
 }
 
 const (
@@ -102,7 +92,7 @@ func openPKCS12(data []byte, password string) (crypto.PrivateKey, []*x509.Certif
 	key, first, others, err := pkcs12.DecodeChain(data, password)
 	if err == nil {
 		chain := append([]*x509.Certificate{first}, others...)
-		if i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return fits(c, key) }); i > 0 {
+		if i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return Fits(c.PublicKey, key) }); i > 0 {
 			leaf := chain[i]
 			chain = append([]*x509.Certificate{leaf}, slices.Delete(chain, i, i+1)...)
 		}
