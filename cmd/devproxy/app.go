@@ -125,6 +125,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 trust incomplete
 		a.execCommand(),
 		a.doctorCommand(),
 		a.caCommand(),
+		a.certCommand(),
 		a.versionCommand(),
 	)
 	root.SetHelpCommand(a.helpCommand(root))

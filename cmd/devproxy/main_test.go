@@ -35,8 +35,9 @@ func TestScripts(t *testing.T) {
 			return os.Chmod(env.WorkDir, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"mode":  mode,
+			"exits":  exits,
+			"mode":   mode,
+			"serial": serial,
 		},
 	})
 }
@@ -73,6 +74,22 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := info.Mode().Perm(); uint64(got) != want {
 		ts.Fatalf("%s has mode %#o, want %#o", args[1], got, want)
 	}
+}
+
+// serial sets a variable to the serial number that cert list prints for
+// somebody: serial NAME VARIABLE
+func serial(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: serial NAME VARIABLE")
+	}
+	ts.Check(ts.Exec("devproxy", "cert", "list"))
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.Trim(fields[1], ",") == args[0] {
+			ts.Setenv(args[1], fields[0])
+			return
+		}
+	}
+	ts.Fatalf("cert list does not name %s", args[0])
 }
 
 // TestEveryCommandIsDocumented keeps the README's table of commands complete.

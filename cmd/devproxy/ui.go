@@ -7,6 +7,8 @@ package main
 //     period, what was attempted and the thing it failed on.
 //   - A hint is one line, "devproxy: hint: …", and names a command that works
 //     as typed. There is at most one for an error.
+//   - A note is one line, "devproxy: note: …": something done otherwise than
+//     asked, or worth knowing.
 //   - What is shown is one line, whoever wrote it: file names, certificates and
 //     other programs' errors cannot begin a line of ours, reorder it or hide a
 //     part. Only cobra's help has more.
@@ -83,6 +85,9 @@ func severally(err error) []error {
 	}
 	return all
 }
+
+// note prints what is worth knowing and asks for nothing.
+func (u *ui) note(text string) { u.message("note", dim, text) }
 
 func (u *ui) warn(text string) { u.message("warning", yellow, text) }
 

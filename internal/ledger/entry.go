@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -46,6 +47,16 @@ type Entry struct {
 	Issued      time.Time `json:"issued"`
 	Revoked     time.Time `json:"revoked,omitzero"` // zero: it is not
 	Root        string    `json:"root"`             // SHA-256 of the root it leads to, lower-case hex
+}
+
+// Number returns the serial number as certificates have it; nil only for an
+// entry that Read would refuse.
+func (e Entry) Number() *big.Int {
+	n, ok := new(big.Int).SetString(e.Serial, 16)
+	if !ok {
+		return nil
+	}
+	return n
 }
 
 // normal returns e with its times as they are kept.
