@@ -13,6 +13,7 @@ import (
 
 	"devproxy/internal/config"
 	"devproxy/internal/issuer"
+	"devproxy/internal/ledger"
 	"devproxy/internal/proxy"
 	"devproxy/internal/trust"
 	"devproxy/internal/watch"
@@ -25,6 +26,7 @@ const (
 	changedConfig change = iota
 	changedCA
 	changedTrust
+	changedLedger
 	changedSystemRoots
 )
 
@@ -42,9 +44,11 @@ type live struct {
 	log      *zap.Logger
 	level    zap.AtomicLevel
 
-	table  *proxy.Table
-	issuer *issuer.Issuer
-	access *atomic.Bool
+	table   *proxy.Table
+	issuer  *issuer.Issuer
+	revoked *revocations
+	recheck func() // ends what runs with a client certificate that is refused now
+	access  *atomic.Bool
 }
 
 // watch reports changes until ctx ends.
@@ -73,6 +77,7 @@ func (l *live) watch(ctx context.Context, wg *sync.WaitGroup) <-chan change {
 	follow(changedConfig, l.source.watched...)
 	follow(changedCA, issuer.Path(l.state))
 	follow(changedTrust, trust.ReceiptsPath(l.state))
+	follow(changedLedger, ledger.Path(l.state))
 	if file := clientBundles(l.state, l.ca.Root()).SystemFile(); file != "" {
 		follow(changedSystemRoots, file)
 	}
@@ -90,6 +95,10 @@ func (l *live) apply(c change) {
 		// leaf makes it ask again.
 		l.issuer.Forget()
 		l.log.Info("trust changed, leaves are minted anew")
+	case changedLedger:
+		if l.revoked.load() {
+			l.recheck()
+		}
 	case changedSystemRoots:
 		l.refreshBundles()
 	}
@@ -185,6 +194,8 @@ func (l *live) reloadCA() {
 		return
 	}
 	l.issuer.Use(ca)
+	l.revoked.use(ca)
+	l.recheck()
 	l.app.backends.root.Store(ca.Root())
 	l.ca = ca
 	l.log.Info("CA loaded, leaves are minted anew", zap.String("fingerprint", fingerprint(ca.Root())))

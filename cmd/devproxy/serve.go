@@ -69,6 +69,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	}
 	access := &atomic.Bool{}
 	access.Store(cfg.Log.Access)
+	revoked := newRevocations(a, state, ca, log)
 	server, err := proxy.New(proxy.Config{
 		Table:            table,
 		GetCertificate:   iss.GetCertificate,
@@ -83,6 +84,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	live := &live{
 		app: a, source: src, state: state, start: cfg, cfg: cfg, ca: ca, log: log, level: level,
 		table: table, issuer: iss, access: access,
+		revoked: revoked, recheck: func() {},
 	}
 
 	// Everything started below ends with running, and is waited for.
