@@ -30,6 +30,7 @@ func (a *app) certCommand() *cobra.Command {
 		a.certListCommand(),
 		a.certRevokeCommand(),
 		a.certCRLCommand(),
+		a.certShowCommand(),
 	)
 }
 

@@ -45,20 +45,7 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 		return nil
 	}
 	found := explain.Explain(ctx, chain, t.host, roots, time.Now())
-	state := doctor.Fail
-	if found.Verified {
-		state = doctor.Warn // some clients are stricter
-	}
-	for _, c := range found.Causes {
-		names := map[string]string{}
-		for client, name := range map[string]string{"OpenSSL": c.OpenSSL, "Python": c.Python, "Chromium": c.Chromium, "Firefox": c.Firefox} {
-			if name != "" {
-				names[client] = name
-			}
-		}
-		e.add("verify", string(c.Kind), doctor.Verdict{State: state, Detail: c.Problem, Fix: c.Fix})
-		e.report.Checks[len(e.report.Checks)-1].Names = names
-	}
+	e.report.Checks = append(e.report.Checks, causeChecks(found)...)
 	if len(found.Causes) == 0 {
 		e.add("verify", t.text, doctor.Verdict{State: doctor.OK, Detail: "verifies against " + from})
 	}
@@ -66,6 +53,28 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 		e.add("verify", "note", doctor.Verdict{State: doctor.OK, Detail: note})
 	}
 	return nil
+}
+
+// causeChecks says why clients refuse a chain.
+func causeChecks(found explain.Explanation) []doctor.Check {
+	state := doctor.Fail
+	if found.Verified {
+		state = doctor.Warn // some clients are stricter
+	}
+	var checks []doctor.Check
+	for _, c := range found.Causes {
+		names := map[string]string{}
+		for client, name := range map[string]string{"OpenSSL": c.OpenSSL, "Python": c.Python, "Chromium": c.Chromium, "Firefox": c.Firefox} {
+			if name != "" {
+				names[client] = name
+			}
+		}
+		checks = append(checks, doctor.Check{
+			Check: "verify", Subject: string(c.Kind), Names: names,
+			Verdict: doctor.Verdict{State: state, Detail: c.Problem, Fix: c.Fix},
+		})
+	}
+	return checks
 }
 
 // explainOwn is for a certificate that our own root proves.
