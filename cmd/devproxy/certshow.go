@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -131,7 +132,13 @@ func (e *examination) look(ctx context.Context, arg string, o showOptions) (*sho
 	case err != nil:
 		return nil, err
 	case file != "":
-		return e.app.lookAtFile(ctx, file, o)
+		s, err := e.app.lookAtFile(ctx, file, o)
+		if t, notHost := parseTarget(file); err != nil && notHost == nil && strings.Contains(file, ".") && !isCertFile(file) {
+			if _, hinted := errors.AsType[*hintedError](err); !hinted {
+				err = withHint(err, "there is a file of that name here; for the host: %s", e.app.command("cert show https://"+strings.TrimPrefix(t.text, "https://")))
+			}
+		}
+		return s, err
 	}
 	t, err := parseTarget(arg)
 	if err != nil {

@@ -98,7 +98,7 @@ func (c shownCert) rows(now time.Time) [][]cell {
 		validColor = red
 	}
 	rows := [][]cell{
-		{{"issued to", dim}, {orDefault(c.Subject, "without a subject"), ""}},
+		{{"issued to", dim}, {orDefault(c.Subject, orDefault(c.Names.first(), "without a subject")), ""}},
 		{{"issued by", dim}, {orDefault(issuer, "without a name"), ""}},
 		{{"valid", dim}, {c.validity(now), validColor}},
 	}

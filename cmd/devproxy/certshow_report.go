@@ -266,9 +266,18 @@ func usesOf(c *x509.Certificate) []string {
 	return uses
 }
 
+// first returns the first name, "" if there is none.
+func (n shownNames) first() string {
+	for _, name := range n.all() {
+		return name
+	}
+	return ""
+}
+
 // list returns the names in a line, as many as fit.
-func (n shownNames) list() string {
-	var all []string
+func (n shownNames) list() string { return someOf(n.all()) }
+
+func (n shownNames) all() (all []string) {
 	for _, kind := range []struct {
 		prefix string
 		names  []string
@@ -277,7 +286,7 @@ func (n shownNames) list() string {
 			all = append(all, kind.prefix+cut(name, foreignRunes))
 		}
 	}
-	return someOf(all)
+	return all
 }
 
 // someOf joins the first of many.
@@ -288,5 +297,3 @@ func someOf(all []string) string {
 	}
 	return strings.Join(all, ", ")
 }
-
-func (n shownNames) empty() bool { return len(n.DNS)+len(n.IP)+len(n.Email)+len(n.URI) == 0 }

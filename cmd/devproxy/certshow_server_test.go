@@ -220,6 +220,14 @@ func TestCertShowWithBadConfig(t *testing.T) {
 	if warned, err := io.ReadAll(p.a.stderr.(*bytes.Buffer)); err != nil || !strings.Contains(string(warned), "the configuration is wrong") {
 		t.Errorf("got %q, %v", warned, err)
 	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("shop.test", []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.show("shop.test", showOptions{})
+	if hinted, ok := err.(*hintedError); !ok || !strings.Contains(hinted.hint, "for the host: devproxy cert show https://shop.test") {
+		t.Errorf("a file named like a host: got %v", err)
+	}
 	if _, err := p.show("x", showOptions{name: "not a name"}); exitCode(err) != exitUsage {
 		t.Errorf("--name: got %v", err)
 	}

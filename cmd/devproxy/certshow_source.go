@@ -36,7 +36,7 @@ func fileMeant(arg string) (string, error) {
 		return "", nil
 	}
 	info, err := os.Stat(arg)
-	looksIt := strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) || slices.Contains(certEndings, strings.ToLower(filepath.Ext(arg)))
+	looksIt := strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) || isCertFile(arg)
 	switch {
 	case err == nil && !info.IsDir():
 		return arg, nil
@@ -50,6 +50,11 @@ func fileMeant(arg string) (string, error) {
 	return "", nil
 }
 
+// isCertFile reports whether a name is that of a file with certificates.
+func isCertFile(name string) bool {
+	return slices.Contains(certEndings, strings.ToLower(filepath.Ext(name)))
+}
+
 // filesNear names files with certificates in the folder of path.
 func filesNear(path string) string {
 	const most = 5
@@ -60,7 +65,7 @@ func filesNear(path string) string {
 	}
 	var found []string
 	for _, e := range entries {
-		if !e.IsDir() && slices.Contains(certEndings, strings.ToLower(filepath.Ext(e.Name()))) {
+		if !e.IsDir() && isCertFile(e.Name()) {
 			found = append(found, filepath.Join(dir, e.Name()))
 		}
 	}

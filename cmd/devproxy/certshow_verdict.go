@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -219,7 +220,7 @@ func (e *examination) judgeServer(ctx context.Context, chain []*x509.Certificate
 		add("verify", shownHost, doctor.Verdict{State: doctor.OK, Detail: "clients here accept it: verifies against " + from})
 	case from == "" && len(found.Causes) == 0:
 		add("verify", shownHost, doctor.Verdict{State: doctor.Unknown, Detail: "does not lead to the devproxy root, and what else this system trusts cannot be told"})
-	case doctor.Made(chain) && !ours && e.madeElsewhere(chain):
+	case e.madeElsewhere(chain):
 		add("note", "another CA", doctor.Verdict{
 			State:  doctor.OK,
 			Detail: "a devproxy issued it, but another CA than the one on this machine now",
@@ -239,8 +240,12 @@ func (e *examination) provenByOurs(chain []*x509.Certificate, host string, now t
 	return verifyShown(chain, host, roots, x509.ExtKeyUsageServerAuth, now) == nil
 }
 
-// madeElsewhere reports whether no key of the CA on this machine signed chain.
+// madeElsewhere reports whether another devproxy's CA than that of this machine
+// issued the first of chain.
 func (e *examination) madeElsewhere(chain []*x509.Certificate) bool {
+	if !doctor.Made(chain) || bytes.Equal(chain[0].RawSubject, chain[0].RawIssuer) {
+		return false
+	}
 	return e.seen.ca == nil || chain[0].CheckSignatureFrom(e.seen.ca.Intermediate()) != nil
 }
 
