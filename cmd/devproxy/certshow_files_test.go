@@ -66,7 +66,7 @@ func TestCertShowOthers(t *testing.T) {
 		{"a list of yesterday", list(time.Now().Add(-24*time.Hour), root), []string{"which is past"}, []string{"revocation-list signature fail: the list is out of date"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p.t = t
+			p := p.in(t)
 			file := p.write("shown.pem", tt.text, 0o600)
 			r, _ := p.show(file, showOptions{})
 			p.expectChecks(r, tt.want...)
@@ -173,7 +173,7 @@ func TestCertShowHostile(t *testing.T) {
 		{"the same many times", strings.Repeat(chainText(one), 60)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p.t = t
+			p := p.in(t)
 			file := p.write("hostile\x1b[2J\u202e.pem", tt.text, 0o600)
 			start := time.Now()
 			text, err := p.showText(file, showOptions{})

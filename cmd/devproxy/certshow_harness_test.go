@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"testing"
 	"time"
 
 	"devproxy/internal/certfile"
@@ -104,6 +105,13 @@ func chainText(parties ...*party) string {
 		text.Write(pemOf(one.cert))
 	}
 	return text.String()
+}
+
+// in returns p for a subtest.
+func (p *patient) in(t *testing.T) *patient {
+	sub := *p
+	sub.t = t
+	return &sub
 }
 
 // show runs cert show --json and returns its report.

@@ -56,7 +56,7 @@ func TestCertShowServers(t *testing.T) {
 		}, between), between), "shop.localhost", showOptions{}, []string{"verify wrong-usage fail: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p.t = t
+			p := p.in(t)
 			at := p.listen(tt.serves)
 			r, _ := p.show(fmt.Sprintf("%s:%d", tt.host, at.Port()), tt.options)
 			p.expectChecks(r, tt.want...)
@@ -65,7 +65,6 @@ func TestCertShowServers(t *testing.T) {
 			}
 		})
 	}
-	p.t = t
 	at := p.listen(presents(good, between))
 	if got, err := p.showText("shop.localhost:"+fmt.Sprint(at.Port()), showOptions{asPEM: true}); err != nil || got != chainText(good, between) {
 		t.Errorf("--pem: got %v and\n%s", err, got)
@@ -96,7 +95,7 @@ func TestCertShowUnreachable(t *testing.T) {
 		{"a routed host on another port", fmt.Sprintf("shop.localhost:%d", closed.Port()), "nothing listens there", "leave the port out"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p.t = t
+			p := p.in(t)
 			out, err := p.showText(tt.target, showOptions{})
 			if exitCode(err) != exitFailed || out != "" || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want …%s…", err, tt.want)

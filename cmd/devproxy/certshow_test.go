@@ -73,7 +73,7 @@ func TestCertShowVerdicts(t *testing.T) {
 		{"a CA with its key", p.keyPEM(between.key) + chainText(root, between), showOptions{}, "ca", "", []string{"ca as a CA ok: ", "note the others ok: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p.t = t
+			p := p.in(t)
 			r, _ := p.show(p.write("shown.pem", tt.text, 0o600), tt.options)
 			if r.Schema != 1 || r.Source.Kind != "file" || r.Purpose != tt.purpose || r.JudgedFor != tt.judgedFor {
 				t.Errorf("got %+v as %q for %q, want %q for %q", r.Source, r.Purpose, r.JudgedFor, tt.purpose, tt.judgedFor)
