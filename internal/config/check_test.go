@@ -90,6 +90,16 @@ func checkRoute(t *testing.T, r Route) {
 	case !backend && (r.Hold != plain.Hold || r.HostHeader != plain.HostHeader || !reflect.DeepEqual(r.RequestHeaders, HeaderRules{})):
 		t.Fatalf("options for a backend without one: %+v", r)
 	}
+	switch r.ClientAuth {
+	case "request", "require":
+	default:
+		if r.ClientAuth != "none" || r.ClientCA != "" {
+			t.Fatalf("client_auth %q with %q", r.ClientAuth, r.ClientCA)
+		}
+	}
+	if (r.ClientCA == "") != (len(r.ClientAnchors) == 0) {
+		t.Fatalf("client_ca %q with %d certificates", r.ClientCA, len(r.ClientAnchors))
+	}
 	for _, rules := range []HeaderRules{r.RequestHeaders, r.ResponseHeaders} {
 		names := slices.Concat(slices.Collect(maps.Keys(rules.Set)), rules.Remove)
 		for i, name := range names {
@@ -180,6 +190,8 @@ func options(r Route) []string {
 	add(r.Hold != plain.Hold, "hold = %q", r.Hold)
 	add(r.KeepHSTS, `hsts = "keep"`)
 	add(r.Insecure, "insecure = true")
+	add(r.ClientAuth != plain.ClientAuth, "client_auth = %q", r.ClientAuth)
+	add(r.ClientCA != "", "client_ca = %q", r.ClientCA)
 	for _, h := range []struct {
 		key   string
 		rules HeaderRules

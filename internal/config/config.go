@@ -9,6 +9,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -99,6 +100,17 @@ type Route struct {
 	// Set for https only.
 	Insecure bool
 
+	// ClientAuth (client_auth) says whether certificates are asked for from the
+	// clients of the host: "none" (when unset), "request", when those without one
+	// are served, too, or "require". ClientCA (client_ca) is the absolute path of
+	// the PEM file with the certificates that theirs have to lead to, or be, and
+	// ClientAnchors are these; without it they have to lead to devproxy's own CA.
+	// All routes of a host have the same, which one of them says at least. A
+	// wildcard's hold for the names that it answers for.
+	ClientAuth    string
+	ClientCA      string
+	ClientAnchors []*x509.Certificate
+
 	// RequestHeaders (request_headers) are applied to what the backend gets,
 	// ResponseHeaders (response_headers) to what the browser gets. HostHeader,
 	// Hold and RequestHeaders are as when unset for dir: and builtin:.
@@ -152,18 +164,21 @@ func Default() *Config {
 
 // newRoute returns a route without options. The target may be nil for now.
 func newRoute(host, path string, target *url.URL) Route {
-	return Route{Host: host, Path: path, Target: target, HostHeader: hostPreserve, Hold: defaultHold}
+	return Route{Host: host, Path: path, Target: target, HostHeader: hostPreserve, Hold: defaultHold, ClientAuth: clientAuthNone}
 }
 
 // WithRoutes returns a copy of c in which each of the extra routes replaces the
 // one with the same host and path or, where there is none, follows the others.
-// What would surprise about them, a target that is devproxy itself included, is
+// A host that asks for client certificates goes on asking for them. What would surprise about them, a target that is devproxy itself included, is
 // among the Warnings of the copy.
 func (c *Config) WithRoutes(extra []Route) *Config {
 	merged := *c
 	merged.Routes = slices.Clone(c.Routes)
 	merged.Warnings = slices.Clone(c.Warnings)
 	for _, r := range extra {
+		if i := slices.IndexFunc(c.Routes, func(o Route) bool { return o.Host == r.Host }); i >= 0 {
+			r.takeClients(c.Routes[i])
+		}
 		if i := slices.IndexFunc(merged.Routes, r.same); i >= 0 {
 			merged.Routes[i] = r
 			continue
@@ -177,6 +192,9 @@ func (c *Config) WithRoutes(extra []Route) *Config {
 		found := []*Error{warnTarget(r, r.Key()), c.loop(r, r.Key())}
 		if !slices.ContainsFunc(c.Routes, r.same) { // else c warns of its host already
 			found = append(found, warnHost(r, r.Key()))
+		}
+		if !slices.ContainsFunc(c.Routes, func(o Route) bool { return o.Host == r.Host }) {
+			found = append(found, warnClients(r, merged.Routes, r.Key()))
 		}
 		for _, w := range found {
 			if w != nil {

@@ -142,8 +142,9 @@ func headerName(name string, response bool) (string, *Error) {
 
 // setByProxy reports whether devproxy sets or drops a header of requests.
 func setByProxy(folded string) bool {
-	return folded == "forwarded" || folded == "x-real-ip" ||
-		strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-devproxy-")
+	return folded == "forwarded" || folded == "x-real-ip" || folded == "client-cert" || folded == "x-client-cert" ||
+		slices.ContainsFunc([]string{"x-forwarded-", "x-devproxy-", "client-cert-", "x-client-cert-"},
+			func(prefix string) bool { return strings.HasPrefix(folded, prefix) })
 }
 
 // foldName returns a name as apps compare it: CGI, and with it WSGI, PHP and

@@ -30,9 +30,9 @@ var sections = []section{
 // routeSection is the long form of a route, [routes."host"].
 var routeSection = section{
 	keys: []string{
-		"to", "strip_prefix", "host", "hold", "hsts", "insecure", "request_headers", "response_headers",
+		"to", "strip_prefix", "host", "hold", "hsts", "insecure", "client_auth", "client_ca",
+		"request_headers", "response_headers",
 	},
-	later: []string{"client_auth", "client_ca"},
 }
 
 // headersSection are the rules of request_headers and response_headers.

@@ -38,7 +38,6 @@ func (p *parser) readLongForm(t table, key string, r *Route) {
 		}
 		t.reportUnknown(k, known, hint)
 	}
-	t.refuse(routeSection.later)
 	if !t.has("to") {
 		p.report(fault(`add a line such as to = "http://127.0.0.1:5000"`, `no target: "to" is missing`), routeName(key), t.path...)
 	} else {
@@ -53,6 +52,7 @@ func (p *parser) readLongForm(t table, key string, r *Route) {
 	hsts, _ := t.choice("hsts", "strip", "keep")
 	r.KeepHSTS = hsts == "keep"
 	r.ResponseHeaders = readHeaders(t, "response_headers", true)
+	p.readClientAuth(t, key, r)
 	p.readBackendOptions(t, r)
 }
 

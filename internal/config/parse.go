@@ -51,7 +51,7 @@ func ReadFileAs(path, shown string) (*Config, error) {
 // without anything but blanks it matches ErrEmpty.
 //
 // The file is not opened: messages and Config.File need its name, and relative
-// paths begin in its folder.
+// paths begin in its folder. What it names as client_ca is read.
 func Parse(file string, text []byte) (*Config, error) {
 	return parse(file, file, text)
 }
@@ -86,6 +86,7 @@ func parse(path, shown string, text []byte) (*Config, error) {
 		p.config.File, p.folder = p.folder, filepath.Dir(p.folder)
 	}
 	p.readTop(table{p: p, values: values})
+	p.settleClients()
 	p.checkLoops()
 	if len(p.mistakes) > 0 {
 		byLine(p.mistakes)
@@ -131,6 +132,7 @@ type parser struct {
 	folder   string // of the file or, where it has no name, the working directory; absolute
 	layout   *layout
 	config   *Config
+	clients  []clientPolicy // in the order of the file
 	mistakes []*Error
 }
 
