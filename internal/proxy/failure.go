@@ -125,12 +125,15 @@ func errno(err error) string {
 
 // failed ends a request for which the backend gave no response.
 func (x *exchange) failed(r *http.Request, err error) {
-	gone := context.Cause(r.Context()) == errRouteGone
+	cause := context.Cause(r.Context())
 	switch {
-	case r.Context().Err() != nil && !gone, x.upgraded:
+	case cause != nil && !endedByUs(cause), x.upgraded:
 		// The client has left or the proxy is shutting down; and a connection
 		// that was taken over has no place for a page.
 		panic(http.ErrAbortHandler)
+	case cause == errClientGone:
+		x.endedUnanswered(r)
+		return
 	case x.body != nil && x.body.broken.Load():
 		x.proxy.badBody(x, r)
 		return
@@ -146,7 +149,7 @@ func (x *exchange) failed(r *http.Request, err error) {
 	if f.alien {
 		f.hint = protocolHint(x.route.target.Scheme)
 	}
-	if gone {
+	if cause == errRouteGone {
 		f = failure{status: http.StatusServiceUnavailable, reason: "the route is gone or leads elsewhere by now"}
 	}
 	if x.proxy.due(notice{msgFailed, x.host, x.route.Backend.Name + " " + f.reason}) {
@@ -161,9 +164,34 @@ func (x *exchange) failed(r *http.Request, err error) {
 	x.proxy.badGateway(x, r, f)
 }
 
-// endedWithRoute notes that something was ended because its route is gone.
-func (x *exchange) endedWithRoute() {
-	x.proxy.log.Info("response ended: its route is gone or leads elsewhere",
+// endedByUs reports whether an exchange whose context ended for that cause was
+// not given up by its client.
+func endedByUs(cause error) bool { return cause == errRouteGone || cause == errClientGone }
+
+// endedCause returns why a response was ended by us, nil if it was not.
+func (x *exchange) endedCause() error {
+	if policy, _ := x.guard.ended(); policy != nil {
+		return errClientGone
+	}
+	if x.forwarded && x.route.tenure.ctx.Err() != nil {
+		return context.Cause(x.route.tenure.ctx)
+	}
+	return nil
+}
+
+// What the log says of responses that were ended.
+const (
+	msgEndedWithRoute  = "response ended: its route is gone or leads elsewhere"
+	msgEndedWithClient = "response ended: its host wants a client certificate, and there is none that is accepted"
+)
+
+// ended notes that something was ended by us.
+func (x *exchange) ended(cause error) {
+	message := msgEndedWithRoute
+	if cause == errClientGone {
+		message = msgEndedWithClient
+	}
+	x.proxy.log.Info(message,
 		zap.String("host", x.host),
 		zap.String("backend", x.route.Backend.Name))
 }
@@ -187,8 +215,8 @@ func (x *exchange) brokenOff(r *http.Request) {
 		// request again, a POST too.
 		_ = x.FlushError()
 	}
-	if x.forwarded && x.route.tenure.ctx.Err() != nil {
-		x.endedWithRoute()
+	if cause := x.endedCause(); cause != nil {
+		x.ended(cause)
 		return
 	}
 	x.proxy.log.Warn("response broken off by the backend",

@@ -93,8 +93,8 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 	defer cancel(nil)
 	defer x.endWithTenure(cancel)()
 	p.forwarder.ServeHTTP(x, r.WithContext(ctx))
-	if x.upgraded && context.Cause(ctx) == errRouteGone {
-		x.endedWithRoute()
+	if cause := context.Cause(ctx); x.upgraded && endedByUs(cause) {
+		x.ended(cause)
 	}
 	stripResponse(x.Header(), x.route.Rules.KeepHSTS) // trailers are in there, which came after all else
 	if x.uploading() && !x.upgraded && !x.waitsForContinue(r) {
@@ -111,7 +111,7 @@ func (x *exchange) endWithTenure(cancel context.CancelCauseFunc) (stop func()) {
 	limited := make(chan struct{})
 	unregister := context.AfterFunc(x.route.tenure.ctx, func() {
 		defer close(limited)
-		cancel(errRouteGone)
+		cancel(context.Cause(x.route.tenure.ctx))
 		_ = rc.SetWriteDeadline(time.Now().Add(closeTime))
 	})
 	return func() {
@@ -136,6 +136,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 	dropForged(out.Header)
 	dropH2C(out.Header)
 	setForwarded(out.Header, in, x.local)
+	if x.client != nil {
+		setClient(out.Header, x.client)
+	}
 	if route.strips() {
 		out.Header.Set("X-Forwarded-Prefix", route.Path)
 	}

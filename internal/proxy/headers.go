@@ -41,8 +41,8 @@ var framing = [...]string{
 }
 
 // forgeable reports whether a backend may read the header name as Forwarded,
-// X-Real-IP or one of X-Forwarded-* or X-Devproxy-*, or as a framing header that
-// it is not.
+// X-Real-IP or one of X-Forwarded-*, X-Devproxy-*, X-Client-Cert-* or Client-Cert
+// (with Client-Cert-Chain, RFC 9440), or as a framing header that it is not.
 // WSGI, CGI and PHP hand headers to the app as variables, where case is gone
 // and "-", "_" and other punctuation are one: a Content_Length would win over
 // the length of the body.
@@ -58,7 +58,8 @@ func forgeable(name string) bool {
 	case foldsTo(name, "forwarded"), foldsTo(name, "x-real-ip"):
 		return true
 	}
-	return foldsBelow(name, "x-forwarded") || foldsBelow(name, "x-devproxy")
+	return foldsBelow(name, "x-forwarded") || foldsBelow(name, "x-devproxy") ||
+		foldsBelow(name, "x-client-cert") || foldsBelow(name, "client-cert")
 }
 
 // foldsBelow reports whether name folds to prefix, or to one that goes on after

@@ -15,7 +15,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -46,6 +48,22 @@ type Config struct {
 	// host, for the log. Nil: nothing is said. Called concurrently.
 	TrustHint func(host string) string
 
+	// RefuseClient returns why a client's certificate, which leads to an anchor
+	// of its host, is not accepted all the same: nil, or an error whose text is
+	// a clause that begins with "it", such as "it was revoked", for pages and the
+	// log. It is asked for each request of a host that asks for certificates,
+	// concurrently, so it has to be fast. Nil: all are accepted.
+	RefuseClient func(cert *x509.Certificate) error
+
+	// ClientHint returns what to do to get a certificate for clients of host,
+	// on one line. Nil: nothing is said. Called concurrently.
+	ClientHint func(host string) string
+
+	// KeyLog returns where the secrets of TLS connections are written in NSS's
+	// format, as by tls.Config.KeyLogWriter; nil: nowhere. It is called several
+	// times in each handshake, concurrently. Errors of the writer are ignored.
+	KeyLog func() io.Writer
+
 	// AccessLog reports whether requests are logged, one line each. It is
 	// asked once per request, concurrently. Nil: they are not.
 	AccessLog func() bool
@@ -67,6 +85,11 @@ type Proxy struct {
 
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	trustHint      func(host string) string
+	refuseClient   func(*x509.Certificate) error
+	clientHint     func(host string) string
+
+	sessions sessions
+	guards   guards
 
 	forwarder *httputil.ReverseProxy
 
@@ -96,12 +119,15 @@ func New(cfg Config) (*Proxy, error) {
 
 		getCertificate: cfg.GetCertificate,
 		trustHint:      cfg.TrustHint,
+		refuseClient:   cfg.RefuseClient,
+		clientHint:     cfg.ClientHint,
 	}
 	if p.accessLog == nil {
 		p.accessLog = func() bool { return false }
 	}
 	p.forwarder = newForwarder(p.log)
 	p.newServers(cfg)
+	p.table.onReplace(p.RecheckClients)
 	return p, nil
 }
 
@@ -116,6 +142,9 @@ type exchange struct {
 	path  string         // of the request, as it came over the wire
 	local netip.AddrPort // what the client connected to
 	route *Route         // nil until one is found
+
+	guard  *guard    // of a host that asks for client certificates; else nil
+	client *identity // nil: no certificate that is accepted
 
 	began     time.Time    // zero: not logged
 	status    int          // 0: no response yet
@@ -156,7 +185,21 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		p.headTooLarge(x, r, size)
 	} else if !directed(r.TLS, x.local, x.host) {
 		p.misdirected(x, r)
-	} else if x.route = routes.lookup(x.host, x.path); x.route == nil {
+	} else if hosted := routes.host(x.host); hosted != nil && hosted.clients != nil {
+		p.enforce(x, r, routes, hosted)
+	} else {
+		p.answer(x, r, routes, hosted)
+	}
+	x.finished = true
+}
+
+// answer answers a request for a host whose routes are hosted, nil if there are
+// none, from a client that may see it.
+func (p *Proxy) answer(x *exchange, r *http.Request, routes *snapshot, hosted *hostRoutes) {
+	if hosted != nil {
+		x.route = hosted.route(x.path)
+	}
+	if x.route == nil {
 		p.notFound(x, r, routes)
 	} else if x.route.Backend.Handler != nil {
 		x.handle(r)
@@ -167,7 +210,6 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	} else {
 		p.forward(x, r)
 	}
-	x.finished = true
 }
 
 // handle has a handler of this process answer. With its prefix stripped, a
@@ -183,10 +225,27 @@ func (x *exchange) handle(r *http.Request) {
 		r = r.Clone(r.Context())
 		setPath(r.URL, x.route.stripped(x.path))
 	}
+	if len(r.TLS.PeerCertificates) > 0 {
+		r = x.withVerified(r)
+	}
 	x.route.Backend.Handler.ServeHTTP(x, r)
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK) // as net/http would, but with the route's rules
 	}
+}
+
+// withVerified returns r with a TLS state as crypto/tls leaves it behind when it
+// verifies certificates: with the client's only if it was accepted.
+func (x *exchange) withVerified(r *http.Request) *http.Request {
+	state := *r.TLS
+	state.PeerCertificates = nil
+	if x.client != nil {
+		state.PeerCertificates = r.TLS.PeerCertificates
+		state.VerifiedChains = [][]*x509.Certificate{x.client.chain}
+	}
+	r = r.WithContext(r.Context())
+	r.TLS = &state
+	return r
 }
 
 // end runs when the request is over, also when it is abandoned by a panic:

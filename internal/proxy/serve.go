@@ -63,9 +63,10 @@ func (p *Proxy) newServers(cfg Config) {
 	p.cancel = cancel
 	errorLog := log.New(serverLog{p.log}, "", 0)
 	p.https = &http.Server{
-		Handler:   http.HandlerFunc(p.serve),
-		TLSConfig: p.tlsConfig(cfg),
-		ConnState: p.connState,
+		Handler:     http.HandlerFunc(p.serve),
+		TLSConfig:   p.tlsConfig(cfg),
+		ConnState:   p.connState,
+		ConnContext: withConnection,
 		// RFC 8441 (WebSockets over HTTP/2) stays off, net/http's default, which
 		// internal/http2env defends: were it offered, browsers would use it.
 		HTTP2: &http.HTTP2Config{
@@ -99,20 +100,13 @@ func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 		GetCertificate:   p.certificate,
 		VerifyConnection: cfg.VerifyConnection,
 	}
-	if cfg.VerifyConnection == nil {
-		return config
+	if cfg.KeyLog != nil {
+		config.KeyLogWriter = keyLog(cfg.KeyLog)
 	}
-	// VerifyConnection can only fail a handshake, with an alert that speaks of
-	// a bad certificate. A session that it would not let resume is forgotten
-	// before, so that the client goes through a full handshake, in which
-	// GetCertificate answers for a host that is gone as it does for others.
-	config.WrapSession = config.EncryptTicket
-	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
-		state.DidResume = true
-		if cfg.VerifyConnection(state) != nil {
-			return nil, nil
-		}
-		return config.DecryptTicket(ticket, state)
+	p.sessions.keys, p.sessions.verify = config, cfg.VerifyConnection
+	p.sessions.bind(config, nil)
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		return p.configFor(config, hello), nil
 	}
 	return config
 }

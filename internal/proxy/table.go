@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,11 @@ type Route struct {
 
 	Backend Backend
 	Rules   Rules
+
+	// Clients says which client certificates the host asks for, nil that it asks
+	// for none. It must be the same pointer for all routes of a host: a path
+	// beside a protected one would be a way around it.
+	Clients *ClientAuth
 
 	target backend.Target // the zero value with a handler
 	pool   *backend.Pool  // nil with a handler
@@ -97,6 +103,7 @@ type Table struct {
 	replacing sync.Mutex // guards what follows
 	pools     backend.Pools
 	leaving   map[destination]*tenure // of routes that are gone, for the time of grace
+	followers []func()                // called after routes were replaced
 }
 
 // NewTable returns a table of the given routes; none is fine too. It fails as
@@ -116,12 +123,28 @@ func NewTable(routes []Route) (*Table, error) {
 //
 // What runs on routes that stay, or whose rules only have changed, goes on. What
 // runs on one that is gone or leads elsewhere is ended after 10 seconds, unless
-// it is back by then.
+// it is back by then. What runs for clients without a certificate that their host
+// insists on by now is ended at once.
 func (t *Table) Replace(routes []Route) error {
 	s, err := newSnapshot(routes)
 	if err != nil {
 		return err
 	}
+	for _, follow := range t.install(s) {
+		follow()
+	}
+	return nil
+}
+
+// onReplace has follow called after each Replace.
+func (t *Table) onReplace(follow func()) {
+	t.replacing.Lock()
+	defer t.replacing.Unlock()
+	t.followers = append(t.followers, follow)
+}
+
+// install puts s in force, and returns who is to be told.
+func (t *Table) install(s *snapshot) []func() {
 	t.replacing.Lock()
 	defer t.replacing.Unlock()
 	s.inForce, s.replaced = context.WithCancel(context.Background())
@@ -130,7 +153,7 @@ func (t *Table) Replace(routes []Route) error {
 	if last := t.current.Swap(s); last != nil {
 		last.replaced()
 	}
-	return nil
+	return slices.Clone(t.followers)
 }
 
 // connect gives each route of s the pool of its target, and gives up those that
@@ -170,6 +193,7 @@ type snapshot struct {
 	exact    map[string]*hostRoutes // by name
 	wildcard map[string]*hostRoutes // by the base, without "*."
 	parents  map[string]struct{}    // parent domains of all hosts
+	asks     bool                   // one of them asks for client certificates
 
 	inForce  context.Context // ends when another snapshot has replaced this one
 	replaced context.CancelFunc
@@ -177,6 +201,7 @@ type snapshot struct {
 
 // hostRoutes holds the routes of one host.
 type hostRoutes struct {
+	clients *ClientAuth       // nil: no certificates are asked for
 	root    *Route            // the route of path "/", if any
 	paths   map[string]*Route // the others, by path
 	longest int               // bytes of the longest key of paths
@@ -214,9 +239,16 @@ func (s *snapshot) add(r *Route) error {
 	}
 	h := hosts[base]
 	if h == nil {
-		h = &hostRoutes{paths: make(map[string]*Route)}
+		h = &hostRoutes{paths: make(map[string]*Route), clients: r.Clients}
 		hosts[base] = h
 	}
+	switch {
+	case r.Clients != h.clients:
+		return errors.New("another route of the host asks for other client certificates")
+	case r.Clients != nil && r.Clients.Anchors == nil:
+		return errors.New("client certificates need anchors")
+	}
+	s.asks = s.asks || r.Clients != nil
 	if err := h.add(r); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"devproxy/internal/backend"
@@ -35,6 +36,10 @@ type tenure struct {
 	ctx   context.Context
 	end   context.CancelCauseFunc
 	grace *time.Timer // nil while a table has the destination
+
+	// open: some exchanges began when no client certificate was asked for. They
+	// have no guard that would end them.
+	open bool
 }
 
 // settle gives the routes of s their tenures, those of the table so far where
@@ -44,6 +49,17 @@ func (t *Table) settle(s *snapshot) {
 	if last := t.current.Load(); last != nil {
 		for _, r := range last.routes {
 			had[r.destination()] = r.tenure
+		}
+	}
+	for d, tenure := range had {
+		if shuts(s, d, tenure) {
+			delete(had, d)
+		}
+	}
+	for d, tenure := range t.leaving {
+		if shuts(s, d, tenure) {
+			tenure.grace.Stop()
+			delete(t.leaving, d)
 		}
 	}
 	for _, r := range s.routes {
@@ -59,10 +75,26 @@ func (t *Table) settle(s *snapshot) {
 			r.tenure = new(tenure)
 			r.tenure.ctx, r.tenure.end = context.WithCancelCause(context.Background())
 		}
+		r.tenure.open = r.tenure.open || r.Clients == nil
 	}
 	for d, gone := range had {
 		t.leave(d, gone)
 	}
+}
+
+// shuts ends a tenure at once, and reports that, if its host insists on client
+// certificates in s, and something may run that was not asked for one.
+func shuts(s *snapshot, d destination, had *tenure) bool {
+	base, wild := strings.CutPrefix(d.host, "*.")
+	h := s.exact[base]
+	if wild {
+		h = s.wildcard[base]
+	}
+	if !had.open || h == nil || h.clients == nil || !h.clients.Require {
+		return false
+	}
+	had.end(errClientGone)
+	return true
 }
 
 // leave ends a tenure after the time of grace. t.replacing is held.

@@ -1,0 +1,190 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"devproxy/internal/hostname"
+)
+
+// A connection is what is known of a client's connection beyond its TLS state.
+// It comes with the context of the handshake, and of every request.
+type connection struct {
+	asked *Anchors // in the handshake, for a certificate that leads to these; nil: for none
+	known atomic.Pointer[acquaintance]
+}
+
+// An acquaintance is a client whose certificate was found to lead to anchors.
+type acquaintance struct {
+	anchors *Anchors
+	client  *identity
+}
+
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, new(connection))
+}
+
+// connectionOf returns the connection of a request or a handshake.
+func connectionOf(ctx context.Context) *connection {
+	if conn, ok := ctx.Value(connectionKey{}).(*connection); ok {
+		return conn
+	}
+	return new(connection) // not one of Serve's
+}
+
+// configFor returns the configuration for a handshake: that of all others, or
+// one which asks for a certificate. It never insists on one: what a handshake
+// refuses nobody can explain.
+func (p *Proxy) configFor(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+	policy := p.table.current.Load().clients(hello.ServerName)
+	if policy == nil {
+		return nil
+	}
+	anchors := policy.anchors()
+	connectionOf(hello.Context()).asked = anchors
+	config := base.Clone()
+	config.ClientAuth = tls.RequestClientCert
+	config.ClientCAs = anchors.names // crypto/tls verifies nothing by them
+	p.sessions.bind(config, anchors)
+	return config
+}
+
+// clients returns what is asked of the clients of a host by its SNI; nil:
+// nothing.
+func (s *snapshot) clients(sni string) *ClientAuth {
+	if !s.asks || sni == "" {
+		return nil
+	}
+	if h := s.exact[sni]; h != nil {
+		return h.clients
+	}
+	// Another spelling of an exact host must not be taken for one that a
+	// wildcard matches.
+	name, err := hostname.Normalize(sni)
+	if err != nil {
+		return nil
+	}
+	if h := s.host(name); h != nil {
+		return h.clients
+	}
+	return nil
+}
+
+// sessions says which sessions are resumed. crypto/tls binds them to nothing.
+type sessions struct {
+	keys   *tls.Config                     // has the keys of tickets
+	verify func(tls.ConnectionState) error // as Config.VerifyConnection; may be nil
+
+	refused refusedCerts
+}
+
+// sessionLabel begins the entry in a ticket that says what the session is for.
+const sessionLabel = "devproxy session 1\x00"
+
+// sessionEntry describes a session: the host, what was asked for, and the
+// client's certificate.
+func sessionEntry(host string, asked *Anchors, certHash [sha256.Size]byte) []byte {
+	var askedFor [sha256.Size]byte
+	if asked != nil {
+		askedFor = asked.id
+	}
+	return bytes.Join([][]byte{[]byte(sessionLabel), askedFor[:], certHash[:], []byte(host)}, nil)
+}
+
+// bind has config resume the sessions that began with the same SNI, and in which
+// the client was asked for the same.
+//
+// VerifyConnection can only fail a handshake, with an alert that speaks of a bad
+// certificate. A session that it would not let resume is forgotten before, so
+// that the client goes through a full handshake, in which GetCertificate answers
+// for a host that is gone as it does for others.
+func (s *sessions) bind(config *tls.Config, asked *Anchors) {
+	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		// A client that had no certificate may have one next time, so it is
+		// asked again: nothing is noted, and nothing resumed.
+		if asked == nil || len(state.PeerCertificates) > 0 {
+			session.Extra = append(session.Extra, sessionEntry(state.ServerName, asked, hashOfFirst(state.PeerCertificates)))
+		}
+		return s.keys.EncryptTicket(state, session)
+	}
+	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		if state.DidResume = true; s.verify != nil && s.verify(state) != nil {
+			return nil, nil
+		}
+		session, err := s.keys.DecryptTicket(ticket, state)
+		if session == nil || err != nil {
+			return nil, err
+		}
+		for _, entry := range session.Extra {
+			hash, ok := certHashIn(entry)
+			if ok && bytes.Equal(entry, sessionEntry(state.ServerName, asked, hash)) && !s.refused.has(hash) {
+				return session, nil
+			}
+		}
+		return nil, nil
+	}
+}
+
+// certHashIn returns the hash of the client's certificate in a sessionEntry.
+func certHashIn(entry []byte) (hash [sha256.Size]byte, ok bool) {
+	const at = len(sessionLabel) + sha256.Size
+	if len(entry) < at+len(hash) {
+		return hash, false
+	}
+	return [sha256.Size]byte(entry[at : at+len(hash)]), true
+}
+
+// hashOfFirst returns the hash of the first of the certificates, zero if there
+// is none.
+func hashOfFirst(certs []*x509.Certificate) (hash [sha256.Size]byte) {
+	if len(certs) > 0 {
+		hash = sha256.Sum256(certs[0].Raw)
+	}
+	return hash
+}
+
+// refusedCerts are certificates that were not accepted of late. A client that
+// comes with one in a session gets the chance to choose another.
+type refusedCerts struct {
+	mu     sync.Mutex // guards hashes
+	hashes map[[sha256.Size]byte]bool
+}
+
+// maxRefused is how many certificates are remembered. Forgetting costs a client
+// a page more that refuses it.
+const maxRefused = 1000
+
+func (r *refusedCerts) add(hash [sha256.Size]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hashes == nil || len(r.hashes) >= maxRefused {
+		r.hashes = make(map[[sha256.Size]byte]bool)
+	}
+	r.hashes[hash] = true
+}
+
+func (r *refusedCerts) has(hash [sha256.Size]byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hashes[hash]
+}
+
+// A keyLog writes the secrets of handshakes to what the function returns at that
+// moment. A file that cannot be written fails no handshake.
+type keyLog func() io.Writer
+
+func (k keyLog) Write(line []byte) (int, error) {
+	if w := k(); w != nil {
+		_, _ = w.Write(line)
+	}
+	return len(line), nil
+}
