@@ -107,6 +107,12 @@ type fixture struct {
 
 func start(t testing.TB, routes ...Route) *fixture {
 	t.Helper()
+	return startConfigured(t, func(*Config) {}, routes...)
+}
+
+// startConfigured is start with a Config that change has its way with.
+func startConfigured(t testing.TB, change func(*Config), routes ...Route) *fixture {
+	t.Helper()
 	table, err := NewTable(routes)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +120,7 @@ func start(t testing.TB, routes ...Route) *fixture {
 	f := &fixture{table: table}
 	core, logs := observer.New(zapcore.DebugLevel)
 	f.logs = logs
-	f.Proxy, err = New(Config{
+	cfg := Config{
 		Table: table,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if hello.ServerName == "" {
@@ -128,8 +134,9 @@ func start(t testing.TB, routes ...Route) *fixture {
 		},
 		AccessLog: f.access.Load,
 		Logger:    zap.New(core),
-	})
-	if err != nil {
+	}
+	change(&cfg)
+	if f.Proxy, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	ln := listen(t, loopback4)

@@ -1,0 +1,192 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A sessionClient opens connections, each for one request, and resumes sessions
+// where it can.
+type sessionClient struct {
+	f       *fixture
+	version uint16
+	cert    *tls.Certificate
+	cache   tls.ClientSessionCache
+	asked   int // for a certificate
+}
+
+func (c *sessionClient) try(t *testing.T, host string) (resumed bool, status int) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", c.f.addr.String(), &tls.Config{
+		// Else the client would offer no session of another host.
+		InsecureSkipVerify: true,
+		ServerName:         host, MaxVersion: c.version, ClientSessionCache: c.cache,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c.asked++
+			if c.cert == nil {
+				return new(tls.Certificate), nil
+			}
+			return c.cert, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+	in := bufio.NewReader(conn)
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.ReadAll(in)
+	return conn.ConnectionState().DidResume, res.StatusCode
+}
+
+// oneSession is a cache that gives its one session to every host.
+type oneSession struct{ state *tls.ClientSessionState }
+
+func (c *oneSession) Get(string) (*tls.ClientSessionState, bool)  { return c.state, c.state != nil }
+func (c *oneSession) Put(_ string, state *tls.ClientSessionState) { c.state = state }
+func (c *oneSession) keep(t *testing.T) (state *tls.ClientSessionState) {
+	t.Helper()
+	if c.state == nil {
+		t.Fatal("there is no session")
+	}
+	return c.state
+}
+
+func TestSessionsOfClients(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			ca := newClientCA(t)
+			cert := ca.issue(t, nil)
+			list := new(revoked)
+			policy := asks(true, ca)
+			routes := func(policy *ClientAuth) []Route {
+				return []Route{
+					{Host: "app.localhost", Path: "/", Backend: app(t, says("fine")), Clients: policy},
+					{Host: "open.localhost", Path: "/", Backend: app(t, says("fine"))},
+					{Host: "same.localhost", Path: "/", Backend: app(t, says("fine")), Clients: &asks(true, ca).ClientAuth},
+				}
+			}
+			f := startConfigured(t, func(cfg *Config) { cfg.RefuseClient = list.refuse }, routes(&policy.ClientAuth)...)
+			cache := new(oneSession)
+			client := &sessionClient{f: f, version: version, cert: cert, cache: cache}
+			step := func(what, host string, wantResumed bool, wantStatus, wantAsked int) {
+				t.Helper()
+				client.asked = 0
+				resumed, status := client.try(t, host)
+				if resumed != wantResumed || status != wantStatus || client.asked != wantAsked {
+					t.Errorf("%s: resumed %t, status %d, asked %d times; want %t, %d, %d",
+						what, resumed, status, client.asked, wantResumed, wantStatus, wantAsked)
+				}
+			}
+			step("first", "app.localhost", false, 200, 1)
+			step("second", "app.localhost", true, 200, 0)
+			step("third", "app.localhost", true, 200, 0)
+			good := cache.keep(t)
+
+			step("session of another host", "same.localhost", false, 200, 1)
+			cache.state = good
+			step("session of another host, open", "open.localhost", false, 200, 0)
+			step("open again", "open.localhost", true, 200, 0)
+			step("session of an open host", "app.localhost", false, 200, 1)
+
+			cache.state = good
+			list.cert.Store(cert.Leaf)
+			step("revoked, in its session", "app.localhost", true, 403, 0)
+			cache.state = good
+			step("revoked, and known for it", "app.localhost", false, 403, 1)
+			client.cert = ca.issue(t, nil)
+			step("another certificate", "app.localhost", false, 200, 1)
+			step("another certificate again", "app.localhost", true, 200, 0)
+			list.cert.Store(nil)
+
+			policy.in.Store(newClientCA(t).anchors())
+			step("other anchors", "app.localhost", false, 403, 1)
+			policy.in.Store(ca.anchors())
+
+			client.cert = nil
+			cache.state = nil
+			step("without a certificate", "app.localhost", false, 403, 1)
+			client.cert = ca.issue(t, nil)
+			step("with one by now", "app.localhost", false, 200, 1)
+
+			replace(t, f.table, routes(nil)...)
+			step("turned off", "app.localhost", false, 200, 0)
+			step("turned off, again", "app.localhost", true, 200, 0)
+			replace(t, f.table, routes(&policy.ClientAuth)...)
+			step("turned on", "app.localhost", false, 200, 1)
+			step("turned on, again", "app.localhost", true, 200, 0)
+		})
+	}
+}
+
+func TestRefusedCertsAreBounded(t *testing.T) {
+	var r refusedCerts
+	for i := range 3 * maxRefused {
+		r.add([32]byte{byte(i), byte(i >> 8)})
+		if len(r.hashes) > maxRefused {
+			t.Fatalf("%d are remembered", len(r.hashes))
+		}
+	}
+}
+
+// A lockedBuffer is written by several goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) has(text string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Contains(b.buf.Bytes(), []byte(text))
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// Secrets are written for hosts of both kinds; a log that cannot be written
+// harms nobody.
+func TestKeyLog(t *testing.T) {
+	var secrets lockedBuffer
+	ca := newClientCA(t)
+	for name, w := range map[string]io.Writer{"kept": &secrets, "failing": failingWriter{}, "none": nil} {
+		f := startConfigured(t, func(cfg *Config) { cfg.KeyLog = func() io.Writer { return w } },
+			Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))},
+			Route{Host: "asks.localhost", Path: "/", Backend: app(t, says("fine")), Clients: &asks(true, ca).ClientAuth})
+		for _, host := range []string{"app.localhost", "asks.localhost"} {
+			client := f.as(t, "h1", ca.issue(t, nil))
+			var theirs bytes.Buffer
+			client.Transport.(*http.Transport).TLSClientConfig.KeyLogWriter = &theirs
+			if res, _ := get(t, client, f.url(host, "/")); res.StatusCode != 200 {
+				t.Errorf("%s, %s: got %d", name, host, res.StatusCode)
+			}
+			for line := range bytes.Lines(theirs.Bytes()) {
+				if name == "kept" && !secrets.has(string(line)) {
+					t.Errorf("%s: a secret of the client's is not in our log", host)
+				}
+			}
+			if theirs.Len() == 0 {
+				t.Error("the client has logged no secrets")
+			}
+		}
+	}
+}
