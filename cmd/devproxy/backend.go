@@ -20,6 +20,7 @@ import (
 type backends struct {
 	builtin map[string]http.Handler // by the name behind "builtin:"; config knows the same. Made once
 	root    atomic.Pointer[x509.Certificate]
+	anchors atomic.Pointer[proxy.Anchors] // of clients' certificates, where a route names no others
 }
 
 func newBackends() *backends {
@@ -87,8 +88,9 @@ func hostOnly(hostport string) string {
 // routes turns what the file says into what the proxy serves.
 func (b *backends) routes(cfg *config.Config) []proxy.Route {
 	routes := make([]proxy.Route, len(cfg.Routes))
+	clients := b.clients(cfg)
 	for i, r := range cfg.Routes {
-		routes[i] = proxy.Route{Host: r.Host, Path: r.Path, Backend: b.of(r), Rules: proxy.Rules{
+		routes[i] = proxy.Route{Host: r.Host, Path: r.Path, Backend: b.of(r), Clients: clients[r.Host], Rules: proxy.Rules{
 			StripPrefix: r.StripPrefix,
 			SendHost:    sendHost(r),
 			Hold:        r.Hold,

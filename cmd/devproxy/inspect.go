@@ -56,10 +56,20 @@ func (a *app) inspect(ctx context.Context, routes []config.Route, port uint16, s
 
 // shownTarget is the target of a route, and what people should not overlook.
 func shownTarget(r config.Route) string {
+	var notes []string
 	if r.Insecure {
-		return r.TargetText() + " (insecure)"
+		notes = append(notes, "insecure")
 	}
-	return r.TargetText()
+	switch r.ClientAuth {
+	case "request":
+		notes = append(notes, "asks for client certificates")
+	case "require":
+		notes = append(notes, "client certificates only")
+	}
+	if len(notes) == 0 {
+		return r.TargetText()
+	}
+	return r.TargetText() + " (" + strings.Join(notes, ", ") + ")"
 }
 
 // errElsewhere is matched by the error for a host that is another machine's.

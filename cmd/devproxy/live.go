@@ -45,9 +45,9 @@ type live struct {
 	level    zap.AtomicLevel
 
 	table   *proxy.Table
+	server  *proxy.Proxy
 	issuer  *issuer.Issuer
 	revoked *revocations
-	recheck func() // ends what runs with a client certificate that is refused now
 	access  *atomic.Bool
 }
 
@@ -97,7 +97,7 @@ func (l *live) apply(c change) {
 		l.log.Info("trust changed, leaves are minted anew")
 	case changedLedger:
 		if l.revoked.load() {
-			l.recheck()
+			l.server.RecheckClients()
 		}
 	case changedSystemRoots:
 		l.refreshBundles()
@@ -195,8 +195,8 @@ func (l *live) reloadCA() {
 	}
 	l.issuer.Use(ca)
 	l.revoked.use(ca)
-	l.recheck()
-	l.app.backends.root.Store(ca.Root())
+	l.app.backends.use(ca)
+	l.server.RecheckClients()
 	l.ca = ca
 	l.log.Info("CA loaded, leaves are minted anew", zap.String("fingerprint", fingerprint(ca.Root())))
 	l.refreshBundles()

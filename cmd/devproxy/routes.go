@@ -42,7 +42,9 @@ type routeReport struct {
 	Serving bool   `json:"serving"`
 	Up      bool   `json:"up"` // the backend takes connections, or the folder is there
 
-	Insecure bool `json:"insecure,omitempty"` // the backend's certificate is not verified
+	Insecure   bool   `json:"insecure,omitempty"`    // the backend's certificate is not verified
+	ClientAuth string `json:"client_auth,omitempty"` // "request" or "require"
+	ClientCA   string `json:"client_ca,omitempty"`   // a file, if that is not devproxy's own CA
 }
 
 func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
@@ -67,6 +69,10 @@ func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
 				Up:      f.backendErr == nil,
 
 				Insecure: cfg.Routes[i].Insecure,
+				ClientCA: cfg.Routes[i].ClientCA,
+			}
+			if auth := cfg.Routes[i].ClientAuth; auth != "none" {
+				r.ClientAuth = auth
 			}
 			if r.Serving && !strings.HasPrefix(r.Host, "*.") {
 				r.URL = f.url
@@ -105,7 +111,7 @@ func (a *app) inspectRunning(ctx context.Context, cfg *config.Config, state stri
 	if err != nil {
 		return a.inspect(ctx, cfg.Routes, 0, func(context.Context, string) error { return err })
 	}
-	a.backends.root.Store(ca.Root())
+	a.backends.use(ca)
 	var found []inspected
 	for _, addr := range at {
 		found = a.inspect(ctx, cfg.Routes, addr.Port(), answering(addr, ca.Root()))

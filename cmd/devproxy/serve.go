@@ -58,7 +58,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return a.caError(err)
 	}
-	a.backends.root.Store(ca.Root())
+	a.backends.use(ca)
 	table, err := proxy.NewTable(a.backends.routes(cfg))
 	if err != nil {
 		return err
@@ -75,6 +75,8 @@ func (a *app) serve(ctx context.Context, args []string) error {
 		GetCertificate:   iss.GetCertificate,
 		VerifyConnection: iss.VerifyConnection,
 		TrustHint:        a.trustHint,
+		RefuseClient:     revoked.refuse,
+		ClientHint:       a.clientHint,
 		AccessLog:        access.Load,
 		Logger:           log,
 	})
@@ -83,8 +85,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	}
 	live := &live{
 		app: a, source: src, state: state, start: cfg, cfg: cfg, ca: ca, log: log, level: level,
-		table: table, issuer: iss, access: access,
-		revoked: revoked, recheck: func() {},
+		table: table, server: server, issuer: iss, revoked: revoked, access: access,
 	}
 
 	// Everything started below ends with running, and is waited for.

@@ -69,6 +69,15 @@ type facts struct {
 	ServerName  string `json:"server_name"` // SNI; "" if the client sent none
 	ALPN        string `json:"alpn"`        // "" if nothing was negotiated
 	Resumed     bool   `json:"resumed"`
+
+	Certificate *certificate `json:"client_certificate,omitempty"` // nil: none that was accepted
+}
+
+// certificate is the client's. Names are in the form of RFC 4514.
+type certificate struct {
+	Subject     string `json:"subject"`
+	Issuer      string `json:"issuer"`
+	Fingerprint string `json:"fingerprint"` // SHA-256, in hexadecimal
 }
 
 func newReport(r *http.Request) report {
@@ -109,6 +118,11 @@ func newFacts(state *tls.ConnectionState) *facts {
 	}
 	if state.CurveID != 0 {
 		f.KeyExchange = state.CurveID.String()
+	}
+	// What was sent is not what was verified.
+	if len(state.VerifiedChains) > 0 {
+		cert := state.VerifiedChains[0][0]
+		f.Certificate = &certificate{cert.Subject.String(), cert.Issuer.String(), fmt.Sprintf("%x", sha256.Sum256(cert.Raw))}
 	}
 	return f
 }
@@ -152,6 +166,10 @@ func (rep report) writeText(body *bytes.Buffer) {
 	if t := rep.TLS; t != nil {
 		fmt.Fprintf(body, "tls: %s, %s, %s, server name %q, ALPN %q, resumed %t\n",
 			t.Version, t.CipherSuite, t.KeyExchange, t.ServerName, t.ALPN, t.Resumed)
+	}
+	if rep.TLS != nil && rep.TLS.Certificate != nil {
+		c := rep.TLS.Certificate
+		fmt.Fprintf(body, "client certificate: %+q, issued by %+q, fingerprint %s\n", c.Subject, c.Issuer, c.Fingerprint)
 	}
 	body.WriteByte('\n')
 	for _, h := range rep.Headers {

@@ -3,6 +3,9 @@ package hello
 import (
 	"bufio"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -205,4 +208,33 @@ func ExampleApp() {
 	app.ServeHTTP(w, httptest.NewRequest("GET", "http://hello.localhost/", nil))
 	fmt.Println(strings.SplitN(w.Body.String(), "\n", 2)[0])
 	// Output: Hello from devproxy.
+}
+
+// A client certificate is shown once somebody has verified it, and only then.
+func TestClientCertificate(t *testing.T) {
+	cert := &x509.Certificate{
+		Raw:     []byte("raw"),
+		Subject: pkix.Name{CommonName: "<alice>\r\n\x1b"},
+		Issuer:  pkix.Name{CommonName: "ca"},
+	}
+	for _, accept := range []string{"text/html", "application/json", "text/plain"} {
+		for _, verified := range []bool{true, false} {
+			state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+			if verified {
+				state.VerifiedChains = [][]*x509.Certificate{{cert}}
+			}
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("Accept", accept)
+			r.TLS = state
+			w := httptest.NewRecorder()
+			New().ServeHTTP(w, r)
+			body := w.Body.String()
+			if got := strings.Contains(body, fmt.Sprintf("%x", sha256.Sum256(cert.Raw))) && strings.Contains(body, "CN=ca"); got != verified {
+				t.Errorf("%s, verified %t: shown %t: %s", accept, verified, got, body)
+			}
+			if strings.Contains(body, "<alice>") || strings.Contains(body, "\x1b") && accept == "text/plain" {
+				t.Errorf("%s: the name is not escaped: %q", accept, body)
+			}
+		}
+	}
 }
