@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // An issuedList is what cert list --json prints, as far as it matters here.
@@ -187,4 +189,47 @@ func TestServerFollowsRevocations(t *testing.T) {
 	h.put(t, ledger, string(good), 0o600)
 	s.waitLogAfter(t, from, "revoked certificates loaded", func(l logLine) bool { return l["revoked"] == 1.0 })
 	s.stop(t)
+}
+
+// typeSecret answers the question that ends what the terminal shows, once
+// devproxy has turned the echo off.
+func (s *session) typeSecret(t *testing.T, question, secret string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		state, err := unix.IoctlGetTermios(int(s.master.Fd()), unix.TCGETS)
+		if err == nil && state.Lflag&unix.ECHO == 0 && strings.HasSuffix(s.text(), question+": ") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not asked %q within %v:\n%s", question, patience, s.text())
+		}
+	}
+	s.answer(t, secret)
+}
+
+// TestPasswordIsAskedFor types the password of a PKCS#12 file, which nothing
+// shows.
+func TestPasswordIsAskedFor(t *testing.T) {
+	openssl := tool(t, "openssl")
+	h := newHome(t)
+	h.devproxy(t, "ca", "rotate").must(t, 0)
+	issue := []string{"cert", "issue", "--client", "alice@example.com", "--p12"}
+
+	s := h.session(t, issue...)
+	s.typeSecret(t, "New password of alice@example.com.p12", "open sesame")
+	s.typeSecret(t, "The same again", "open sesam")
+	if r := s.end(t).must(t, 1); !strings.Contains(r.stderr, "not entered the same twice") || strings.Contains(r.stderr, "sesam") {
+		t.Errorf("two passwords: %s", r)
+	}
+	if names, list := entries(h.work), h.issued(t); len(names) != 0 || len(list.Certificates) != 0 {
+		t.Errorf("after that there are %v, and listed %v", names, list)
+	}
+
+	s = h.session(t, issue...)
+	s.typeSecret(t, "New password of alice@example.com.p12", "open sesame")
+	s.typeSecret(t, "The same again", "open sesame")
+	if r := s.end(t).must(t, 0); strings.Contains(r.stderr, "sesame") {
+		t.Errorf("the password was shown: %s", r)
+	}
+	h.run(t, openssl, "pkcs12", "-in", "alice@example.com.p12", "-passin", "pass:open sesame", "-noout").must(t, 0)
 }
