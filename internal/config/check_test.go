@@ -46,6 +46,9 @@ func checkConfig(t *testing.T, c *Config) {
 		}
 		checkRoute(t, r)
 	}
+	if c.KeyLog != "" && (!filepath.IsAbs(c.KeyLog) || filepath.Clean(c.KeyLog) != c.KeyLog || len(c.Warnings) == 0) {
+		t.Fatalf("bad or silent key log %q", c.KeyLog)
+	}
 	text := render(c)
 	again, err := Parse(c.File, []byte(text))
 	if err != nil {
@@ -146,6 +149,9 @@ func render(c *Config) string {
 	b.WriteString("[ca]\n")
 	array("domains", c.Domains)
 	fmt.Fprintf(&b, "[log]\nlevel = %q\nformat = %q\naccess = %v\n[routes]\n", c.Log.Level, c.Log.Format, c.Log.Access)
+	if c.KeyLog != "" {
+		fmt.Fprintf(&b, "[tls]\nkeylog = %q\n", c.KeyLog)
+	}
 	for _, r := range c.Routes {
 		fmt.Fprintf(&b, "[routes.%q]\nto = %q\n%s\n", r.Host+r.Path, r.TargetText(), strings.Join(options(r), "\n"))
 	}
@@ -167,6 +173,9 @@ func describe(c *Config) string {
 	fmt.Fprintf(&b, "redirect %v unset=%v\n", c.Redirect, c.Redirect == nil)
 	fmt.Fprintf(&b, "domains %v\n", c.Domains)
 	fmt.Fprintf(&b, "log %+v\n", c.Log)
+	if c.KeyLog != "" {
+		fmt.Fprintf(&b, "keylog %s\n", c.KeyLog)
+	}
 	for _, r := range c.Routes {
 		fmt.Fprintf(&b, "route %s %s → %s (%s, line %d)\n", r.Host, r.Path, r.TargetText(), r.Key(), r.Line)
 		for _, option := range options(r) {

@@ -43,6 +43,13 @@ type Config struct {
 
 	Log Log
 
+	// KeyLog (tls.keylog, a path) is the file that the secrets of clients' TLS
+	// connections are written to, for Wireshark: absolute and clean. Whoever
+	// reads it can read all that they send and get, so that it is always among
+	// the Warnings. A relative path begins in the folder of the file. "" when
+	// unset: they are not written.
+	KeyLog string
+
 	// Routes ([routes]) are in the order of the file. No two have the same host
 	// and path.
 	Routes []Route
@@ -189,7 +196,7 @@ func (c *Config) WithRoutes(extra []Route) *Config {
 		if !slices.ContainsFunc(extra, r.same) {
 			continue
 		}
-		found := []*Error{warnTarget(r, r.Key()), c.loop(r, r.Key())}
+		found := []*Error{warnTarget(r, r.Key()), c.loop(r, r.Key()), c.exposed(r, r.Key())}
 		if !slices.ContainsFunc(c.Routes, r.same) { // else c warns of its host already
 			found = append(found, warnHost(r, r.Key()))
 		}

@@ -24,7 +24,7 @@ var sections = []section{
 	topSection,
 	{name: "ca", keys: []string{"domains"}},
 	{name: "log", keys: []string{"level", "format", "access"}},
-	{name: "tls", later: []string{"keylog"}},
+	{name: "tls", keys: []string{"keylog"}},
 }
 
 // routeSection is the long form of a route, [routes."host"].
@@ -77,6 +77,8 @@ func (p *parser) readTop(top table) {
 			p.config.Domains = readDomains(t)
 		case "log":
 			readLog(t, &p.config.Log)
+		case "tls":
+			p.readTLS(t)
 		}
 	}
 	if t, ok := top.table("routes", ""); ok {

@@ -88,6 +88,7 @@ func parse(path, shown string, text []byte) (*Config, error) {
 	p.readTop(table{p: p, values: values})
 	p.settleClients()
 	p.checkLoops()
+	p.checkKeyLog()
 	if len(p.mistakes) > 0 {
 		byLine(p.mistakes)
 		return nil, join(p.mistakes)
