@@ -48,6 +48,7 @@ type live struct {
 	server  *proxy.Proxy
 	issuer  *issuer.Issuer
 	revoked *revocations
+	keys    *keyLogSwitch
 	access  *atomic.Bool
 }
 
@@ -132,6 +133,7 @@ func (l *live) reload() {
 	warnAbout(next, l.log)
 	setLevel(l.level, next.Log.Level)
 	l.access.Store(next.Log.Access)
+	l.keys.use(next.KeyLog)
 	l.needsRestart(next)
 	l.log.Info("routes reloaded", zap.String("file", next.File), zap.Int("routes", len(next.Routes)))
 	l.cfg, l.rejected = next, false

@@ -35,9 +35,11 @@ func TestScripts(t *testing.T) {
 			return os.Chmod(env.WorkDir, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"mode":   mode,
-			"serial": serial,
+			"exits":     exits,
+			"handshake": shake,
+			"mode":      mode,
+			"serial":    serial,
+			"waitfor":   waitFor,
 		},
 	})
 }

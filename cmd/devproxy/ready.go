@@ -66,6 +66,9 @@ func (a *app) announce(ctx context.Context, s started) {
 	if warning := a.expiryWarning(s.ca, time.Now()); warning != "" {
 		a.printf("  note  %s\n", warning)
 	}
+	if s.cfg.KeyLog != "" {
+		a.printf("  note  tls.keylog is set: whoever reads %s can read all traffic, cookies and passwords included\n", relative(s.cfg.KeyLog))
+	}
 	for _, note := range s.open.notes {
 		a.printf("  note  %s\n", note)
 	}

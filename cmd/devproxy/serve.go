@@ -70,10 +70,13 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	access := &atomic.Bool{}
 	access.Store(cfg.Log.Access)
 	revoked := newRevocations(a, state, ca, log)
+	keys := &keyLogSwitch{log: log}
+	defer keys.use("")
 	server, err := proxy.New(proxy.Config{
 		Table:            table,
 		GetCertificate:   iss.GetCertificate,
 		VerifyConnection: iss.VerifyConnection,
+		KeyLog:           keys.writer,
 		TrustHint:        a.trustHint,
 		RefuseClient:     revoked.refuse,
 		ClientHint:       a.clientHint,
@@ -85,8 +88,10 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	}
 	live := &live{
 		app: a, source: src, state: state, start: cfg, cfg: cfg, ca: ca, log: log, level: level,
-		table: table, server: server, issuer: iss, revoked: revoked, access: access,
+		table: table, server: server, issuer: iss, revoked: revoked, keys: keys, access: access,
 	}
+
+	keys.use(cfg.KeyLog)
 
 	// Everything started below ends with running, and is waited for.
 	running, cancel := context.WithCancel(ctx)
