@@ -103,7 +103,7 @@ func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 	if cfg.KeyLog != nil {
 		config.KeyLogWriter = keyLog(cfg.KeyLog)
 	}
-	p.sessions.keys, p.sessions.verify = config, cfg.VerifyConnection
+	p.sessions.keys, p.sessions.verify, p.sessions.log = config, cfg.VerifyConnection, cfg.KeyLog
 	p.sessions.bind(config, nil)
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		return p.configFor(config, hello), nil

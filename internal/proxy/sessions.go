@@ -83,6 +83,7 @@ func (s *snapshot) clients(sni string) *ClientAuth {
 type sessions struct {
 	keys   *tls.Config                     // has the keys of tickets
 	verify func(tls.ConnectionState) error // as Config.VerifyConnection; may be nil
+	log    keyLog                          // as Config.KeyLog; may be nil
 
 	refused refusedCerts
 }
@@ -117,6 +118,11 @@ func (s *sessions) bind(config *tls.Config, asked *Anchors) {
 		return s.keys.EncryptTicket(state, session)
 	}
 	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		// crypto/tls logs nothing of a session that TLS 1.2 resumes, and
+		// Wireshark need not have seen its beginning.
+		if state.Version < tls.VersionTLS13 && s.log.on() {
+			return nil, nil
+		}
 		if state.DidResume = true; s.verify != nil && s.verify(state) != nil {
 			return nil, nil
 		}
@@ -181,6 +187,9 @@ func (r *refusedCerts) has(hash [sha256.Size]byte) bool {
 // A keyLog writes the secrets of handshakes to what the function returns at that
 // moment. A file that cannot be written fails no handshake.
 type keyLog func() io.Writer
+
+// on reports whether secrets are written at the moment.
+func (k keyLog) on() bool { return k != nil && k() != nil }
 
 func (k keyLog) Write(line []byte) (int, error) {
 	if w := k(); w != nil {
