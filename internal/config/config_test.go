@@ -241,7 +241,7 @@ func TestNearest(t *testing.T) {
 		{"lgo", "log"}, {"logs", "log"}, {"Warning", ""}, {"zebra", ""}, {"", ""}, {"x", ""},
 		{strings.Repeat("listen", 20), ""},
 	} {
-		if got := nearest(tt.word, topSection.known()); got != tt.want {
+		if got := nearest(tt.word, topSection.keys); got != tt.want {
 			t.Errorf("nearest(%q) = %q, want %q", tt.word, got, tt.want)
 		}
 	}

@@ -36,7 +36,7 @@ func readHeaders(t table, key string, response bool) HeaderRules {
 		switch near := nearest(strings.ToLower(k), headersSection.keys); {
 		case near != "":
 			hint = fmt.Sprintf("did you mean %q?", near)
-		case slices.Contains(routeSection.known(), k):
+		case slices.Contains(routeSection.keys, k):
 			hint = fmt.Sprintf("move %q up, to the other keys of the route", k)
 		case isText && isToken(k):
 			hint = fmt.Sprintf(`write set = { %s = "…" }`, k)

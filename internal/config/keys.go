@@ -8,14 +8,12 @@ import (
 
 // A section is a table of the file, known by its keys.
 type section struct {
-	name  string   // "" is the top of the file
-	keys  []string // what it may hold
-	later []string // what it may hold one day; refused, as a key that is accepted and ignored would be worse than none
+	name string   // "" is the top of the file
+	keys []string // what it may hold
 }
 
 // To add a key, list it here, give Config a field that documents it, and read
-// its value where its section is read: readTop and readLongForm lead there. To
-// support one of later, move it to keys and do the same.
+// its value where its section is read: readTop and readLongForm lead there.
 
 var topSection = section{keys: []string{"listen", "redirect", "ca", "log", "tls", "routes"}}
 
@@ -38,21 +36,18 @@ var routeSection = section{
 // headersSection are the rules of request_headers and response_headers.
 var headersSection = section{keys: []string{"set", "remove"}}
 
-// known returns the keys that are not misspelt, supported or not.
-func (s section) known() []string { return slices.Concat(s.keys, s.later) }
-
 // readTop reads the whole file.
 func (p *parser) readTop(top table) {
-	known := topSection.known()
+	known := topSection.keys
 	for _, key := range top.unknown(known) {
 		hint := misplaced(key, "")
 		near := nearest(strings.ToLower(key), known)
-		isRoutes := near == "" && !slices.Contains(routeSection.known(), key)
+		isRoutes := near == "" && !slices.Contains(routeSection.keys, key)
 		if m, ok := top.values[key].(map[string]any); ok && len(m) > 0 && hint == "" && isRoutes {
 			first := leaves([]string{key}, m)[0]
 			hint = fmt.Sprintf("routes stand below [routes], their names in quotes: %s", first.quoted())
 		}
-		if hint == "" && slices.Contains(routeSection.known(), key) {
+		if hint == "" && slices.Contains(routeSection.keys, key) {
 			hint = fmt.Sprintf("%q belongs below the line of a route, such as [routes.\"shop.localhost\"]", key)
 		}
 		if hint == "" && strings.ContainsAny(key, "./*") {
@@ -67,11 +62,10 @@ func (p *parser) readTop(top table) {
 		if !ok {
 			continue
 		}
-		known := s.known()
+		known := s.keys
 		for _, key := range t.unknown(known) {
 			t.reportUnknown(key, known, misplaced(key, s.name))
 		}
-		t.refuse(s.later)
 		switch s.name {
 		case "ca":
 			p.config.Domains = readDomains(t)
@@ -100,23 +94,13 @@ func (t table) reportUnknown(key string, known []string, hint string) {
 	t.report(key, fault(hint, "unknown key"))
 }
 
-// refuse reports the keys of the table that are not supported yet. Their values
-// are not looked at: nobody should mend what has to go.
-func (t table) refuse(later []string) {
-	for _, key := range t.keys() {
-		if slices.Contains(later, key) {
-			t.report(key, fault(fmt.Sprintf("remove %s", key), "not supported yet"))
-		}
-	}
-}
-
 // misplaced returns a hint for a key that exists, but not in the section of
 // that name, where it stands. In TOML every key below a [table] line belongs to
 // that table.
 func misplaced(key, name string) string {
 	for _, s := range sections {
 		switch {
-		case s.name == name || !slices.Contains(s.known(), key):
+		case s.name == name || !slices.Contains(s.keys, key):
 		case s.name == "":
 			return fmt.Sprintf("move %q to the top of the file, above the first line in [brackets]", key)
 		default:

@@ -25,7 +25,7 @@ const (
 // readLongForm reads [routes."key"] into r. The path of r is "" when its key is
 // wrong; its target stays nil when that is.
 func (p *parser) readLongForm(t table, key string, r *Route) {
-	known := routeSection.known()
+	known := routeSection.keys
 	for _, k := range t.unknown(known) {
 		hint := ""
 		switch {

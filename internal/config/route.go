@@ -11,7 +11,7 @@ import (
 
 // longForm reports whether a table looks like the long form of a route.
 func longForm(values map[string]any) bool {
-	return slices.ContainsFunc(routeSection.known(), func(key string) bool { _, ok := values[key]; return ok })
+	return slices.ContainsFunc(routeSection.keys, func(key string) bool { _, ok := values[key]; return ok })
 }
 
 // routeName returns what messages call a route.
@@ -46,7 +46,7 @@ func (p *parser) readRoutes(t table) {
 		line int
 	}
 	seen := map[[2]string]spelling{}
-	inTop := topSection.known()
+	inTop := topSection.keys
 	for _, key := range t.keys() {
 		if slices.Contains(inTop, key) && misplaced(key, "routes") != "" && !isTarget(t.values[key]) {
 			p.report(fault(misplaced(key, "routes"), "stands below [routes], where keys are host names"), key, t.at(key)...)

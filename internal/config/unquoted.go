@@ -20,7 +20,7 @@ func unquoted(key string, values map[string]any) bool {
 	if strings.Contains(key, ".") || len(values) == 0 || longForm(values) {
 		return false
 	}
-	known := routeSection.known()
+	known := routeSection.keys
 	for below := range values {
 		if nearest(below, known) == "" {
 			return true
