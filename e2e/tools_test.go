@@ -21,6 +21,7 @@ var packages = map[string]string{
 	"keytool":          "default-jre-headless",
 	"node":             "nodejs",
 	"openssl":          "openssl",
+	"tshark":           "tshark",
 	"uwsgi":            "uwsgi-core",
 	"wget":             "wget",
 	"zsh":              "zsh",
