@@ -37,7 +37,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	f.put(t, line(lines))
 	text, err := os.ReadFile(path)
-	if err != nil || !strings.HasSuffix(string(text), "\n"+line(lines)) || !isKeyLog(text, false) {
+	if err != nil || !strings.HasSuffix(string(text), "\n"+line(lines)) || !isKeyLog(text) {
 		t.Errorf("the file ends with %q, %v; want a whole line", text[max(0, len(text)-300):], err)
 	}
 	mustSay(t, logs, written)

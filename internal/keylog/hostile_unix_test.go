@@ -175,7 +175,7 @@ func TestIsKeyLog(t *testing.T) {
 		long:                 true,
 		long + "rm -rf /\n":  false,
 	} {
-		if got := isKeyLog([]byte(text), false); got != want {
+		if got := isKeyLog([]byte(text)); got != want {
 			t.Errorf("isKeyLog(%.100q) = %v, want %v", text, got, want)
 		}
 	}

@@ -230,7 +230,7 @@ func TestHandshake(t *testing.T) {
 			if tt.lines == 0 {
 				return
 			}
-			if err != nil || strings.Count(string(text), "\n") != tt.lines || !isKeyLog(text, false) {
+			if err != nil || strings.Count(string(text), "\n") != tt.lines || !isKeyLog(text) {
 				t.Errorf("the file holds %q, %v; want %d lines", text, err, tt.lines)
 			}
 		})

@@ -94,7 +94,7 @@ func examine(file io.ReaderAt, size int64) (torn bool, err error) {
 	if _, err := file.ReadAt(head, 0); err != nil {
 		return false, err
 	}
-	if !isKeyLog(head, size > headSize) {
+	if !isKeyLog(head) {
 		return false, &refusal{"it holds something else than TLS secrets", "name another file, or delete this one if you do not need it"}
 	}
 	last := make([]byte, 1)
@@ -102,15 +102,11 @@ func examine(file io.ReaderAt, size int64) (torn bool, err error) {
 	return last[0] != '\n', err
 }
 
-// isKeyLog reports whether a text that is not empty is the beginning of a key
-// log. If it is cut, its last line may be anything.
-func isKeyLog(head []byte, cut bool) bool {
-	lines := bytes.Split(head, []byte("\n"))
-	if cut {
-		lines = lines[:len(lines)-1]
-	}
+// isKeyLog reports whether a text is the beginning of a key log. It may end in
+// the middle of a line.
+func isKeyLog(head []byte) bool {
 	found := false
-	for _, line := range lines {
+	for line := range bytes.SplitSeq(head, []byte("\n")) {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		switch {
 		case keyLine.Match(line), bytes.HasPrefix(line, []byte(nssHeader)):
