@@ -38,7 +38,7 @@ type refusals struct {
 	gone   bool   // the ledger was there and is not any more
 }
 
-var errUnknownRevocations = errors.New("which certificates are revoked cannot be read at the moment, so none is accepted")
+var errUnknownRevocations = errors.New("it may be revoked: the list of those that are cannot be read at the moment")
 
 // newRevocations reads the ledger in state for the first time. A ledger that
 // cannot be read is no reason not to serve.
@@ -49,7 +49,8 @@ func newRevocations(a *app, state string, ca *issuer.CA, log *zap.Logger) *revoc
 	return r
 }
 
-// refuse returns why the client certificate cert is not accepted, nil if it is.
+// refuse returns why the client certificate cert is not accepted, a clause that
+// begins with "it", and nil if it is accepted.
 func (r *revocations) refuse(cert *x509.Certificate) error {
 	now := r.answers.Load()
 	if now.broken != nil && bytes.Equal(cert.RawIssuer, now.ours) {
