@@ -43,9 +43,10 @@ const (
 // The files are never opened except by SQLite: closing one would drop the
 // locks that other connections of this process hold.
 type database struct {
-	conn    *sql.Conn
-	columns map[string]bool // of nssPublic
-	keys    keys
+	conn       *sql.Conn
+	columns    map[string]bool // of nssPublic
+	keyColumns map[string]bool // of nssPrivate
+	keys       keys
 }
 
 // read calls f in a transaction that changes nothing, again if a lock was met.
@@ -214,9 +215,11 @@ func (db *database) load(ctx context.Context) error {
 	return err
 }
 
-// checkKeyTables checks that the tables of key4.db are those of NSS.
+// checkKeyTables checks that the tables of key4.db are those of NSS, and keeps
+// what columns there are.
 func (db *database) checkKeyTables(ctx context.Context, schema string) error {
-	if _, err := db.tableColumns(ctx, schema, "nssPrivate"); err != nil {
+	var err error
+	if db.keyColumns, err = db.tableColumns(ctx, schema, "nssPrivate"); err != nil {
 		return err
 	}
 	columns, err := db.tableColumns(ctx, schema, "metaData")

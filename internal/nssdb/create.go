@@ -109,7 +109,7 @@ func checkKeyFile(ctx context.Context, dir string) error {
 func newEmptyPassword() (salt, check []byte, err error) {
 	salt = make([]byte, 20)
 	rand.Read(salt)
-	check, err = sealCheck(emptyPassword(salt))
+	check, err = seal([]byte(passwordCheck), emptyPassword(salt))
 	if err != nil {
 		return nil, nil, fmt.Errorf("set the empty password: %v", err)
 	}

@@ -13,11 +13,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
-// NSS signs what decides about trust, also in a database without a password:
-// each such attribute has a PBMAC1 (PKCS #5, RFC 8018) in key4.db, under a key
-// made from the password and a salt of the database (clients.md §7).
+// NSS signs what decides about trust, and what private keys consist of, also in
+// a database without a password: each such attribute has a PBMAC1 (PKCS #5,
+// RFC 8018) in key4.db, under a key made from the password and a salt of the
+// database (clients.md §7). What is secret of a private key is encrypted under
+// such a key.
 
 var (
 	oidPBES2      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
@@ -111,33 +114,55 @@ func emptyPassword(salt []byte) []byte {
 // opens reports whether password decrypts der, the second item of the row
 // "password". The error is errScheme if der is of another kind.
 func opens(der, password []byte) (bool, error) {
+	plain, err := decrypt(der, password)
+	return err == nil && bytes.Equal(plain, padded([]byte(passwordCheck))), err
+}
+
+// unseal returns what seal was given. ok is false if der is of another kind, or
+// not under this password.
+func unseal(der, password []byte) (plain []byte, ok bool) {
+	plain, err := decrypt(der, password)
+	if err != nil {
+		return nil, false
+	}
+	n := int(plain[len(plain)-1])
+	if n < 1 || n > aes.BlockSize {
+		return nil, false
+	}
+	unpadded := plain[:len(plain)-n]
+	return unpadded, bytes.Equal(padded(unpadded), plain)
+}
+
+// decrypt returns the plain text of der with its padding, at least one block.
+// The error is errScheme if der is of another kind.
+func decrypt(der, password []byte) ([]byte, error) {
 	p, key, err := parseProtected(der, oidPBES2, password)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	// NSS uses the whole DER of a 14-byte octet string as the IV.
 	iv := p.Algorithm.Params.Scheme.Params.FullBytes
 	if !p.Algorithm.Params.Scheme.ID.Equal(oidAES256CBC) || len(iv) != aes.BlockSize ||
-		len(p.Value) != aes.BlockSize {
-		return false, errScheme
+		len(p.Value) == 0 || len(p.Value)%aes.BlockSize != 0 {
+		return nil, errScheme
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return false, fmt.Errorf("decrypt: %v", err)
+		return nil, fmt.Errorf("decrypt: %v", err)
 	}
-	plain := make([]byte, aes.BlockSize)
+	plain := make([]byte, len(p.Value))
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, p.Value)
-	return bytes.Equal(plain, paddedCheck()), nil
+	return plain, nil
 }
 
-// paddedCheck returns passwordCheck with PKCS #7 padding, one AES block.
-func paddedCheck() []byte {
-	n := aes.BlockSize - len(passwordCheck)
-	return append([]byte(passwordCheck), bytes.Repeat([]byte{byte(n)}, n)...)
+// padded returns plain with PKCS #7 padding: whole AES blocks.
+func padded(plain []byte) []byte {
+	n := aes.BlockSize - len(plain)%aes.BlockSize
+	return slices.Concat(plain, bytes.Repeat([]byte{byte(n)}, n))
 }
 
-// sealCheck returns what opens accepts for password.
-func sealCheck(password []byte) ([]byte, error) {
+// seal encrypts plain, so that whoever has password can unseal it.
+func seal(plain, password []byte) ([]byte, error) {
 	p, key, err := newProtected(oidPBES2, oidAES256CBC, password)
 	if err != nil {
 		return nil, err
@@ -150,7 +175,7 @@ func sealCheck(password []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %v", err)
 	}
-	p.Value = paddedCheck()
+	p.Value = padded(plain)
 	cipher.NewCBCEncrypter(block, iv).CryptBlocks(p.Value, p.Value)
 	return asn1.Marshal(p)
 }
@@ -181,9 +206,4 @@ func mac(key []byte, id int64, a attribute, value []byte) []byte {
 	h.Write(head[:])
 	h.Write(value)
 	return h.Sum(nil)
-}
-
-// signatureID is the key in the table metaData of a signature.
-func signatureID(id int64, a attribute) string {
-	return fmt.Sprintf("sig_cert_%08x_%08x", id, a)
 }

@@ -67,11 +67,11 @@ func (db *database) setEmptyPassword(ctx context.Context) error {
 	return nil
 }
 
-// signature returns the signature of attribute a of object id, nil if there is
+// signature returns the signature of attribute a of an object, nil if there is
 // none.
-func (db *database) signature(ctx context.Context, id int64, a attribute) ([]byte, error) {
+func (db *database) signature(ctx context.Context, in table, id int64, a attribute) ([]byte, error) {
 	var der []byte
-	err := db.conn.QueryRowContext(ctx, "SELECT item1 FROM keys.metaData WHERE id = ?", signatureID(id, a)).Scan(&der)
+	err := db.conn.QueryRowContext(ctx, "SELECT item1 FROM keys.metaData WHERE id = ?", in.signatureID(id, a)).Scan(&der)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("read a signature: %w", err)
 	}

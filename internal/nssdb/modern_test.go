@@ -40,16 +40,12 @@ func addModern(t *testing.T, dir string, cert *x509.Certificate, server uint32) 
 				return err
 			}
 		}
-		id, err := db.insert(t.Context(), row)
+		id, err := db.insert(t.Context(), publicTable, row)
 		if err != nil {
 			return err
 		}
 		for _, a := range modern.signed {
-			der, err := sign(db.keys.password, id, a, row[a])
-			if err != nil {
-				return err
-			}
-			if _, err := db.conn.ExecContext(t.Context(), "INSERT INTO keys.metaData (id, item1) VALUES (?, ?)", signatureID(id, a), der); err != nil {
+			if err := db.sign(t.Context(), publicTable, id, id, a, row[a]); err != nil {
 				return err
 			}
 		}

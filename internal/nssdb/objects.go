@@ -89,7 +89,26 @@ func (g *generation) columns() []attribute {
 	return append([]attribute{attrClass, attrIssuer, attrSerial}, g.signed...)
 }
 
-// An object is a row of nssPublic. Attributes that it lacks are not in the map.
+// A table holds objects. Their ids are of one table only.
+type table struct {
+	name       string // with its schema
+	signatures string // what the ids of signatures in metaData begin with
+}
+
+var (
+	publicTable  = table{"main.nssPublic", "sig_cert_"}
+	privateTable = table{"keys.nssPrivate", "sig_key_"}
+)
+
+// signatureID is the key in the table metaData of a signature.
+func (t table) signatureID(id int64, a attribute) string {
+	return fmt.Sprintf("%s%08x_%08x", t.signatures, id, uint32(a))
+}
+
+// signaturePrefix is what the keys of all signatures of an object begin with.
+func (t table) signaturePrefix(id int64) string { return fmt.Sprintf("%s%08x_", t.signatures, id) }
+
+// An object is a row of a table. Attributes that it lacks are not in the map.
 type object struct {
 	id         int64
 	attributes map[attribute][]byte
@@ -110,15 +129,20 @@ type trustRow struct {
 	signatures map[attribute][]byte
 }
 
-// objects returns the rows of a class with those of the attributes for which
-// there is a column.
+// objects returns the public rows of a class with those of the attributes for
+// which there is a column.
 func (db *database) objects(ctx context.Context, class uint32, attributes []attribute) ([]object, error) {
 	attributes = slices.DeleteFunc(slices.Clone(attributes), func(a attribute) bool { return !db.columns[a.column()] })
+	return db.objectsIn(ctx, publicTable, class, attributes)
+}
+
+// objectsIn returns the rows of a class in a table, which has all the columns.
+func (db *database) objectsIn(ctx context.Context, in table, class uint32, attributes []attribute) ([]object, error) {
 	columns := make([]string, len(attributes))
 	for i, a := range attributes {
 		columns[i] = a.column()
 	}
-	rows, err := db.conn.QueryContext(ctx, "SELECT id, "+strings.Join(columns, ", ")+" FROM main.nssPublic WHERE a0 = ?", number(class))
+	rows, err := db.conn.QueryContext(ctx, "SELECT id, "+strings.Join(columns, ", ")+" FROM "+in.name+" WHERE a0 = ?", number(class))
 	if err != nil {
 		return nil, fmt.Errorf("read objects: %w", err)
 	}
@@ -172,7 +196,7 @@ func (db *database) trustRows(ctx context.Context) ([]trustRow, error) {
 				if db.keys.state == keysMissing {
 					break
 				}
-				if row.signatures[a], err = db.signature(ctx, o.id, a); err != nil {
+				if row.signatures[a], err = db.signature(ctx, publicTable, o.id, a); err != nil {
 					return nil, err
 				}
 			}

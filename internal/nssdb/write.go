@@ -96,7 +96,7 @@ func (db *database) add(ctx context.Context, nickname string, cert *x509.Certifi
 			return errors.New("there are trust settings for another certificate with the same issuer and serial number")
 		}
 		if s.objection(row, db.keys) != "" {
-			if err := db.remove(ctx, row.id); err != nil {
+			if err := db.remove(ctx, publicTable, row.id); err != nil {
 				return err
 			}
 			continue
@@ -130,7 +130,7 @@ func (db *database) addCertificate(ctx context.Context, nickname string, cert *x
 	if err != nil {
 		return err
 	}
-	_, err = db.insert(ctx, map[attribute][]byte{
+	_, err = db.insert(ctx, publicTable, map[attribute][]byte{
 		attrClass:      number(classCertificate),
 		attrToken:      {1},
 		attrPrivate:    {0},
@@ -173,31 +173,40 @@ func (db *database) addTrust(ctx context.Context, cert *x509.Certificate) error 
 		attrNSSSHA1:        classic.sum(cert.Raw),
 		attrNSSMD5:         md5sum[:],
 	}
-	id, err := db.insert(ctx, row)
+	id, err := db.insert(ctx, publicTable, row)
 	if err != nil {
 		return err
 	}
 	for _, a := range append(slices.Clone(classic.signed), attrNSSMD5) {
-		der, err := sign(db.keys.password, id, a, row[a])
-		if err != nil {
-			return fmt.Errorf("sign trust: %v", err)
-		}
-		_, err = db.conn.ExecContext(ctx, "INSERT INTO keys.metaData (id, item1) VALUES (?, ?)", signatureID(id, a), der)
-		if err != nil {
-			return fmt.Errorf("write a signature: %w", err)
+		if err := db.sign(ctx, publicTable, id, id, a, row[a]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// sign writes the signature of an attribute of object id, which covers that id
+// or another.
+func (db *database) sign(ctx context.Context, in table, id, covered int64, a attribute, value []byte) error {
+	der, err := sign(db.keys.password, covered, a, value)
+	if err != nil {
+		return fmt.Errorf("sign an object: %v", err)
+	}
+	_, err = db.conn.ExecContext(ctx, "INSERT INTO keys.metaData (id, item1) VALUES (?, ?)", in.signatureID(id, a), der)
+	if err != nil {
+		return fmt.Errorf("write a signature: %w", err)
+	}
+	return nil
+}
+
 // insert writes an object under a free id.
-func (db *database) insert(ctx context.Context, attributes map[attribute][]byte) (id int64, err error) {
+func (db *database) insert(ctx context.Context, into table, attributes map[attribute][]byte) (id int64, err error) {
 	for used := true; used; {
 		id = 1 + rand.Int64N(maxID-1)
 		// Signatures of an object that is gone would become those of this one.
-		err := db.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM main.nssPublic WHERE id = ?1)
+		err := db.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+into.name+` WHERE id = ?1)
 			OR EXISTS (SELECT 1 FROM keys.metaData WHERE id >= ?2 AND id < ?2 || 'g')`,
-			id, fmt.Sprintf("sig_cert_%08x_", id)).Scan(&used)
+			id, into.signaturePrefix(id)).Scan(&used)
 		if err != nil {
 			return 0, fmt.Errorf("find a free id: %w", err)
 		}
@@ -206,7 +215,7 @@ func (db *database) insert(ctx context.Context, attributes map[attribute][]byte)
 	for _, a := range slices.Sorted(maps.Keys(attributes)) {
 		columns, values = append(columns, a.column()), append(values, attributes[a])
 	}
-	_, err = db.conn.ExecContext(ctx, "INSERT INTO main.nssPublic ("+strings.Join(columns, ", ")+") VALUES (?"+
+	_, err = db.conn.ExecContext(ctx, "INSERT INTO "+into.name+" ("+strings.Join(columns, ", ")+") VALUES (?"+
 		strings.Repeat(", ?", len(values)-1)+")", values...)
 	if err != nil {
 		return 0, fmt.Errorf("write an object: %w", err)
@@ -246,7 +255,7 @@ func Delete(ctx context.Context, dir string, fingerprint [32]byte, cert *x509.Ce
 				return err
 			}
 			for _, id := range ids {
-				if err := db.remove(ctx, id); err != nil {
+				if err := db.remove(ctx, publicTable, id); err != nil {
 					return err
 				}
 			}
@@ -259,15 +268,15 @@ func Delete(ctx context.Context, dir string, fingerprint [32]byte, cert *x509.Ce
 	return len(ids) > 0, nil
 }
 
-// remove deletes an object of cert9.db with its signatures.
-func (db *database) remove(ctx context.Context, id int64) error {
-	if _, err := db.conn.ExecContext(ctx, "DELETE FROM main.nssPublic WHERE id = ?", id); err != nil {
+// remove deletes an object with its signatures.
+func (db *database) remove(ctx context.Context, from table, id int64) error {
+	if _, err := db.conn.ExecContext(ctx, "DELETE FROM "+from.name+" WHERE id = ?", id); err != nil {
 		return fmt.Errorf("delete an object: %w", err)
 	}
 	if db.keys.state == keysMissing {
 		return nil
 	}
-	_, err := db.conn.ExecContext(ctx, "DELETE FROM keys.metaData WHERE id >= ?1 AND id < ?1 || 'g'", fmt.Sprintf("sig_cert_%08x_", id))
+	_, err := db.conn.ExecContext(ctx, "DELETE FROM keys.metaData WHERE id >= ?1 AND id < ?1 || 'g'", from.signaturePrefix(id))
 	if err != nil {
 		return fmt.Errorf("delete signatures: %w", err)
 	}
