@@ -159,3 +159,23 @@ func Unused(ctx context.Context, dir string) (unused bool, err error) {
 	}
 	return strings.Count(string(modules), "library=") == 1, err
 }
+
+// Certificates returns the certificates whose nicknames begin with prefix, by
+// nickname. Those that Go cannot parse are left out. Errors are those of Find.
+func Certificates(ctx context.Context, dir, prefix string) (found map[string]*x509.Certificate, err error) {
+	err = read(ctx, dir, func(db *database) error {
+		certificates, err := db.objects(ctx, classCertificate, certificateAttributes)
+		found = map[string]*x509.Certificate{}
+		for _, c := range certificates {
+			name := string(c.attributes[attrLabel])
+			if !strings.HasPrefix(name, prefix) {
+				continue
+			}
+			if cert, err := x509.ParseCertificate(c.attributes[attrValue]); err == nil {
+				found[name] = cert
+			}
+		}
+		return err
+	})
+	return found, err
+}

@@ -27,6 +27,17 @@ func (m *Machine) seededStore(name string, seed profileSeed) *seededStore {
 	}
 }
 
+// forClients returns the same as the place of client certificates.
+func (s *seededStore) forClients() *seededStore {
+	d, ok := s.store.(*database)
+	if !ok {
+		return s
+	}
+	c := *s
+	c.store = clientDatabase{d}
+	return &c
+}
+
 // reopenBrowser returns the database that a receipt speaks of.
 func reopenBrowser(m *Machine, r receipt) store {
 	if seed := (profileSeed{r.Location}); seed.unused() {

@@ -18,6 +18,11 @@ func (m *Machine) Install(ctx context.Context, root *x509.Certificate, rootPath 
 	if err != nil {
 		return nil, err
 	}
+	return m.installInAll(ctx, a, m.find)
+}
+
+// installInAll installs in each of the stores that find returns.
+func (m *Machine) installInAll(ctx context.Context, a anchor, find func(anchor) ([]store, []Status)) ([]Status, error) {
 	if err := os.MkdirAll(m.cfg.State, 0o700); err != nil {
 		return nil, fmt.Errorf("create state folder: %w", err)
 	}
@@ -30,7 +35,7 @@ func (m *Machine) Install(ctx context.Context, root *x509.Certificate, rootPath 
 	if _, err := m.receipts.loadOrSetAside(); err != nil {
 		return nil, err
 	}
-	stores, notices := m.find(a)
+	stores, notices := find(a)
 	var all []Status
 	for _, s := range stores {
 		all = append(all, m.installIn(ctx, s, a))

@@ -58,15 +58,16 @@ func newFakeMac(t *testing.T, m *Machine) *fakeMac {
 		}
 		return k
 	}
-	m.kinds = []kind{{kindKeychain,
-		func(m *Machine, a anchor) ([]store, []Status) {
+	m.kinds = []kind{{
+		name: kindKeychain,
+		find: func(m *Machine, a anchor) ([]store, []Status) {
 			stores, notices := findKeychain(m, a)
 			for _, s := range stores {
 				fake(s.(*keychain))
 			}
 			return stores, notices
 		},
-		func(m *Machine, r receipt) store {
+		reopen: func(m *Machine, r receipt) store {
 			if k, ok := reopenKeychain(m, r).(*keychain); ok {
 				return fake(k)
 			}

@@ -177,6 +177,9 @@ func (d *database) create(ctx context.Context) error {
 func (d *database) planRemove(ctx context.Context, as []anchor) []Step {
 	var steps []Step
 	for _, a := range as {
+		if a.elsewhere {
+			continue
+		}
 		e, held, err := nssdb.Find(ctx, d.dir, a.sum)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -186,19 +189,26 @@ func (d *database) planRemove(ctx context.Context, as []anchor) []Step {
 			steps = append(steps, Step{Store: d.store, Location: d.dir, File: d.file()})
 		}
 	}
-	if spare, err := d.spare(ctx, as); err != nil || !spare {
-		return steps
+	for _, command := range d.planDissolve(ctx, as) {
+		steps = append(steps, Step{Store: d.store, Location: d.dir, Command: command})
 	}
-	step := func(c elevate.Command) { steps = append(steps, Step{Store: d.store, Location: d.dir, Command: c}) }
+	return steps
+}
+
+// planDissolve returns what dissolve would do once but were gone.
+func (d *database) planDissolve(ctx context.Context, but []anchor) []elevate.Command {
+	if spare, err := d.spare(ctx, but); err != nil || !spare {
+		return nil
+	}
 	rm := elevate.Command{"rm"}
 	for _, name := range databaseFiles {
 		rm = append(rm, filepath.Join(d.dir, name))
 	}
-	step(rm)
+	commands := []elevate.Command{rm}
 	for _, dir := range slices.Backward(d.made) {
-		step(elevate.Command{"rmdir", dir})
+		commands = append(commands, elevate.Command{"rmdir", dir})
 	}
-	return steps
+	return commands
 }
 
 // strays returns the roots that have a name of ours, whether or not there is a
@@ -270,7 +280,7 @@ func (d *database) spare(ctx context.Context, but []anchor) (bool, error) {
 }
 
 // unusedDatabase reports whether nobody has used a database, if it is there,
-// once the roots of but were gone.
+// once but were gone.
 func unusedDatabase(ctx context.Context, dir string, but []anchor) (bool, error) {
 	if !hasDatabase(dir) {
 		return true, nil
@@ -278,9 +288,14 @@ func unusedDatabase(ctx context.Context, dir string, but []anchor) (bool, error)
 	if len(but) == 0 {
 		return nssdb.Unused(ctx, dir)
 	}
+	held, err := nssdb.Certificates(ctx, dir, namePrefix)
+	if err != nil {
+		return false, err
+	}
+	loose := looseLinks(held, but)
 	named, err := nssdb.Named(ctx, dir, "")
-	for _, sum := range named {
-		if !slices.ContainsFunc(but, func(a anchor) bool { return a.sum == sum }) {
+	for name, sum := range named {
+		if loose[name] != sum && !slices.ContainsFunc(but, func(a anchor) bool { return a.sum == sum }) {
 			return false, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"devproxy/internal/elevate"
 )
@@ -26,7 +27,11 @@ func (m *Machine) Plan(ctx context.Context, root *x509.Certificate, rootPath str
 	if err != nil {
 		return nil, err
 	}
-	stores, notices := m.find(a)
+	return m.planAll(ctx, a, m.find), nil
+}
+
+func (m *Machine) planAll(ctx context.Context, a anchor, find func(anchor) ([]store, []Status)) []Step {
+	stores, notices := find(a)
 	var steps []Step
 	for _, s := range stores {
 		found, err := m.verify(ctx, s, a)
@@ -43,24 +48,39 @@ func (m *Machine) Plan(ctx context.Context, root *x509.Certificate, rootPath str
 	for _, n := range notices {
 		steps = append(steps, Step{Store: n.Store, Location: n.Location, Note: join(n.Detail, n.Fix)})
 	}
-	return steps, nil
+	return steps
 }
 
 // PlanRemove returns what Remove would do now. It changes nothing.
 func (m *Machine) PlanRemove(ctx context.Context, known ...*x509.Certificate) ([]Step, error) {
+	return m.planRemove(ctx, known, func(receipt) bool { return true })
+}
+
+func (m *Machine) planRemove(ctx context.Context, known []*x509.Certificate, which func(receipt) bool) ([]Step, error) {
 	recorded, err := m.receipts.load()
 	if err != nil {
 		return nil, err
 	}
 	recorded = append(recorded, m.unrecorded(ctx, recorded, known)...)
+	recorded = slices.DeleteFunc(recorded, func(r receipt) bool { return !which(r) })
 	var steps []Step
-	for _, g := range m.groups(recorded) {
+	groups := m.groups(recorded)
+	for i, g := range groups {
 		if g.store == nil {
 			r := g.receipts[0]
 			steps = append(steps, Step{Store: r.Store, Location: r.Location, Note: fmt.Sprintf("unknown kind of store %q", r.Kind)})
 			continue
 		}
-		steps = append(steps, g.store.planRemove(ctx, g.anchors)...)
+		as := g.anchors
+		for _, before := range groups[:i] {
+			if before.receipts[0].sharesPlace(g.receipts[0]) {
+				for _, a := range before.anchors {
+					a.elsewhere = true
+					as = append(as, a)
+				}
+			}
+		}
+		steps = append(steps, g.store.planRemove(ctx, as)...)
 	}
 	if len(recorded) > 0 {
 		steps = m.withReceipts(steps)

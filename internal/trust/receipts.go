@@ -16,12 +16,13 @@ import (
 	"devproxy/internal/atomicfile"
 )
 
-// A receipt records that a root was, or was about to be, put into a store.
+// A receipt records that a root, or a client certificate, was put into a store
+// or was about to be.
 type receipt struct {
 	Kind        string    `json:"kind"`              // how to undo it: the name of a kind
 	Store       string    `json:"store"`             // as Status.Store
 	Location    string    `json:"location"`          // folder of the store
-	Name        string    `json:"name"`              // file name without extension, or nickname
+	Name        string    `json:"name"`              // file name without extension, or what nicknames begin with
 	Fingerprint string    `json:"fingerprint"`       // SHA-256 of the DER, in hex
 	Made        []string  `json:"made,omitzero"`     // see maker
 	Time        time.Time `json:"time"`              // when the change began
@@ -211,11 +212,23 @@ func (r receipts) add(n receipt) error {
 // that: whichever root goes last takes it along.
 func (r receipt) heir(all []receipt) receipt {
 	for _, o := range all {
-		if r.Made == nil && o.Kind == r.Kind && o.Location == r.Location {
+		if r.Made == nil && o.sharesPlace(r) {
 			r.Made = o.Made
 		}
 	}
 	return r
+}
+
+// sharesPlace reports whether r and o speak of one store, or of one database as
+// the store of roots and that of client certificates.
+func (r receipt) sharesPlace(o receipt) bool {
+	place := func(kind string) string {
+		if kind == kindClient {
+			return kindNSS
+		}
+		return kind
+	}
+	return place(r.Kind) == place(o.Kind) && r.Location == o.Location
 }
 
 // confirm records that n has happened, and writes nothing if that is known.

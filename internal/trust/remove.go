@@ -23,7 +23,7 @@ func (m *Machine) Remove(ctx context.Context, known ...*x509.Certificate) ([]Sta
 // RemoveOthers is Remove for every root but keep: those that keep supersedes.
 func (m *Machine) RemoveOthers(ctx context.Context, keep *x509.Certificate) ([]Status, error) {
 	sum := fingerprint(sha256.Sum256(keep.Raw))
-	return m.remove(ctx, nil, func(r receipt) bool { return r.sum() != sum })
+	return m.remove(ctx, nil, func(r receipt) bool { return r.Kind != kindClient && r.sum() != sum })
 }
 
 // RemoveOnly is Remove for one root.
@@ -77,6 +77,8 @@ type strayer interface {
 func (m *Machine) unrecorded(ctx context.Context, recorded []receipt, known []*x509.Certificate) []receipt {
 	var lost []receipt
 	stores, _ := m.find(anchor{})
+	clients, _ := m.findClients(anchor{})
+	stores = append(stores, clients...)
 	for _, s := range stores {
 		var as []anchor
 		if own, ok := s.(strayer); ok {

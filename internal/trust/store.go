@@ -39,7 +39,11 @@ type kind struct {
 
 	// find returns what can be worked on now, and what is to be said of the
 	// rest. It looks at a only to tell people what to do.
+	// Nil: nothing that is for roots.
 	find func(m *Machine, a anchor) (stores []store, notices []Status)
+
+	// findClients is find for client certificates. Nil: nothing for those.
+	findClients func(m *Machine, a anchor) (stores []store, notices []Status)
 
 	// reopen returns the store that a receipt of this kind speaks of, nil if
 	// there is none in that place. It does not ask where clients look today:
@@ -51,6 +55,9 @@ type kind struct {
 // cannot be worked on.
 func (m *Machine) find(a anchor) (stores []store, notices []Status) {
 	for _, k := range m.kinds {
+		if k.find == nil {
+			continue
+		}
 		s, n := k.find(m, a)
 		stores, notices = append(stores, s...), append(notices, n...)
 	}
@@ -113,12 +120,16 @@ type fingerprint [sha256.Size]byte
 
 func (f fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
-// An anchor is a root as stores see it.
+// An anchor is a root, or a client certificate, as stores see it.
 type anchor struct {
 	sum  fingerprint
 	name string // nickname, and file name without extension
 	file string // the certificate as PEM; "" when only removing
 	pem  []byte // what file holds
+
+	client *Client // of which it is the certificate; nil for a root, and when only removing
+
+	elsewhere bool // when planning: it leaves the store by another one's plan
 }
 
 // anchorName returns the name under which a root is stored. It holds part of
@@ -155,7 +166,7 @@ func (a anchor) feed(command elevate.Command) elevate.Command {
 
 // status joins what a store says with what went wrong there.
 func status(s store, f finding, err error) Status {
-	st := Status{State: f.state, Detail: f.detail, Fix: f.fix}
+	st := Status{State: f.state, Client: s.kind() == kindClient, Detail: f.detail, Fix: f.fix}
 	st.Store, st.Location = s.label()
 	if p, ok := errors.AsType[*problem](err); ok {
 		st.Detail, st.Fix, st.Commands = p.detail, p.fix, p.commands

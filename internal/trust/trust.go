@@ -102,6 +102,7 @@ type Status struct {
 	Store    string // whose store, as people call it: "System", "Chromium", "Firefox"
 	Location string // file or folder; "" if the store has none yet
 	State    State
+	Client   bool   // it is about a client certificate and not about a root
 	Changed  bool   // this call brought the store into State; false if it was so before
 	Detail   string // why it is not as wanted, or what else is to know
 	Fix      string // what a person can do about it
@@ -166,7 +167,7 @@ func (m *Machine) Status(ctx context.Context, root *x509.Certificate) []Status {
 // by a handshake through what the store holds.
 func (m *Machine) verify(ctx context.Context, s store, a anchor) (finding, error) {
 	found, err := s.verify(ctx, a)
-	if err != nil || found.state != Trusted || m.cfg.Handshake == nil {
+	if err != nil || found.state != Trusted || m.cfg.Handshake == nil || s.kind() == kindClient {
 		return found, err
 	}
 	if err := m.cfg.Handshake(ctx, found.roots); err != nil {

@@ -2,6 +2,6 @@ package trust
 
 // systemKinds are the stores of a Mac.
 var systemKinds = []kind{
-	{kindKeychain, findKeychain, reopenKeychain},
-	{kindJDK, findJDKs, reopenJDK},
+	{name: kindKeychain, find: findKeychain, reopen: reopenKeychain},
+	{name: kindJDK, find: findJDKs, reopen: reopenJDK},
 }

@@ -15,12 +15,13 @@ func linuxKinds() []kind {
 		all = append(all, systemKind(l))
 	}
 	return append(all,
-		kind{kindNixOS, findNixOS, reopenNixOS},
+		kind{name: kindNixOS, find: findNixOS, reopen: reopenNixOS},
 		kind{find: findNoSystem},
-		kind{kindSystemJava, findSystemJava, reopenSystemJava},
-		kind{kindJDK, findJDKs, reopenJDK},
-		kind{kindWindows, findWSL, reopenWSL},
-		kind{kindNSS, findBrowsers, reopenBrowser},
+		kind{name: kindSystemJava, find: findSystemJava, reopen: reopenSystemJava},
+		kind{name: kindJDK, find: findJDKs, reopen: reopenJDK},
+		kind{name: kindWindows, find: findWSL, reopen: reopenWSL},
+		kind{name: kindNSS, find: findBrowsers, reopen: reopenBrowser},
+		kind{name: kindClient, findClients: findClientDatabases, reopen: reopenClientDatabase},
 	)
 }
 
@@ -32,6 +33,32 @@ func findBrowsers(m *Machine, a anchor) (stores []store, notices []Status) {
 	stores, notices = m.findChromium(a)
 	s, n := m.findFirefox()
 	return append(stores, s...), append(notices, n...)
+}
+
+// findClientDatabases returns the same databases as the place of client
+// certificates.
+func findClientDatabases(m *Machine, a anchor) (stores []store, notices []Status) {
+	found, notices := findBrowsers(m, a)
+	for _, s := range found {
+		switch s := s.(type) {
+		case *seededStore:
+			stores = append(stores, s.forClients())
+		case *database:
+			stores = append(stores, clientDatabase{s})
+		}
+	}
+	return stores, notices
+}
+
+// reopenClientDatabase returns the database that a receipt speaks of.
+func reopenClientDatabase(m *Machine, r receipt) store {
+	switch s := reopenBrowser(m, r).(type) {
+	case *seededStore:
+		return s.forClients()
+	case *database:
+		return clientDatabase{s}
+	}
+	return nil
 }
 
 // programPath is where browsers are looked for: a desktop may start them from

@@ -207,14 +207,14 @@ func newMachine(t testing.TB, stores ...store) *Machine {
 func finds(m *Machine, stores ...store) {
 	kinds := []kind{{find: func(*Machine, anchor) ([]store, []Status) { return stores, nil }}}
 	for _, k := range m.kinds {
-		kinds = append(kinds, kind{k.name, findNone, k.reopen})
+		kinds = append(kinds, kind{name: k.name, find: findNone, reopen: k.reopen})
 	}
 	m.kinds = kinds
 }
 
 // reopens makes m take receipts of s's kind for ones of s.
 func reopens(m *Machine, s store) {
-	m.kinds = append(m.kinds, kind{s.kind(), findNone, func(*Machine, receipt) store { return s }})
+	m.kinds = append(m.kinds, kind{name: s.kind(), find: findNone, reopen: func(*Machine, receipt) store { return s }})
 }
 
 func findNone(*Machine, anchor) ([]store, []Status) { return nil, nil }

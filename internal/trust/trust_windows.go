@@ -9,8 +9,8 @@ import (
 
 // systemKinds are the stores of a Windows machine.
 var systemKinds = []kind{
-	{kindWindows, findWindows, reopenWindows},
-	{kindJDK, findJDKs, reopenJDK},
+	{name: kindWindows, find: findWindows, reopen: reopenWindows},
+	{name: kindJDK, find: findJDKs, reopen: reopenJDK},
 }
 
 func (m *Machine) windowsHere() (*windowsRoot, error) {
