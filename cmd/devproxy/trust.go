@@ -26,6 +26,9 @@ type trustFlags struct {
 	userOnly bool
 	dryRun   bool
 	java     string // "": not asked for; anyJava; else the home of one
+
+	client       string // a file with a client certificate; "": it is about roots
+	passwordFile string // of client; "": somebody is asked
 }
 
 // anyJava is the value of --java alone.
@@ -43,9 +46,15 @@ func (f *trustFlags) addJava(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+func (f *trustFlags) addClient(cmd *cobra.Command, what string) *cobra.Command {
+	cmd.Flags().StringVar(&f.client, "client", "", what)
+	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "the first line of `FILE` is the password of --client's")
+	return cmd
+}
+
 func (a *app) trustCommand() *cobra.Command {
 	var flags trustFlags
-	return flags.addJava(flags.add(&cobra.Command{
+	return flags.addClient(flags.addJava(flags.add(&cobra.Command{
 		Use:   "trust",
 		Short: "Make the system and the browsers accept devproxy's certificates",
 		Long: `Add devproxy's root certificate to the system's store and to those of Chromium
@@ -55,25 +64,59 @@ A second run changes nothing. The steps that need root go through sudo,
 announced first. Under sudo it works as the person who called it: what it makes
 is theirs, and only the steps that need root are root's.
 
-Exit code 0 if every store found trusts the root, 3 if not.`,
+With --client it puts a client certificate and its private key from a PKCS#12
+file into Chromium and Firefox, so that they can present it, and changes no
+trust. It asks for the file's password unless --password-file holds it.
+
+Exit code 0 if every store found is as asked, 3 if not.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.trust(cmd.Context(), flags) },
-	}))
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := aboutClient(cmd)
+			switch {
+			case err != nil:
+				return err
+			case client:
+				return a.trustClient(cmd.Context(), flags)
+			}
+			return a.trust(cmd.Context(), flags)
+		},
+	})), "put the client certificate in a PKCS#12 `FILE` into the browsers instead")
+}
+
+// aboutClient reports whether the flags are about a client certificate.
+func aboutClient(cmd *cobra.Command) (bool, error) {
+	client := cmd.Flags().Changed("client")
+	if !client && cmd.Flags().Changed("password-file") {
+		return false, usagef("--password-file goes with --client only")
+	}
+	return client, nil
 }
 
 func (a *app) untrustCommand() *cobra.Command {
 	var flags trustFlags
-	return flags.add(&cobra.Command{
+	return flags.addClient(flags.add(&cobra.Command{
 		Use:   "untrust",
-		Short: "Take every root that trust added out of every store again",
-		Long: `Take every root that trust ever added out of the stores it went to, older ones
-too, by the receipts that trust kept, and read each store back. It works when
-the CA is gone, and a second run changes nothing.
+		Short: "Take everything that trust added out of every store again",
+		Long: `Take every root and client certificate that trust ever added out of the stores
+it went to, older ones too, by the receipts that trust kept, and read each store
+back. It works when the CA is gone, and a second run changes nothing.
+
+With --client it takes only the client certificate in a file out, PKCS#12 or
+PEM, and leaves the roots.
 
 Exit code 0 if no store holds one any more, 3 if one could not be taken out.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.untrust(cmd.Context(), flags) },
-	})
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := aboutClient(cmd)
+			switch {
+			case err != nil:
+				return err
+			case client:
+				return a.untrustClient(cmd.Context(), flags)
+			}
+			return a.untrust(cmd.Context(), flags)
+		},
+	}), "take only the client certificate in `FILE` out")
 }
 
 func (a *app) trust(ctx context.Context, flags trustFlags) error {
@@ -171,14 +214,26 @@ func (a *app) untrust(ctx context.Context, flags trustFlags) error {
 		return a.storesError(err)
 	}
 	if len(found) == 0 {
-		a.printf("nothing to take out: no store was given a root\n")
+		a.printf("nothing to take out: no store was given anything\n")
 		return nil
 	}
+	return a.removed(ctx, found)
+}
+
+// removed prints what came of taking something out.
+func (a *app) removed(ctx context.Context, found []trust.Status) error {
 	if ctx.Err() != nil {
 		found = changed(found)
 	}
+	for i, s := range found {
+		if s.Client {
+			found[i].Store += ", client certificate"
+		}
+	}
 	a.storeTable(found, func(s trust.Status) cell {
 		switch {
+		case s.State == trust.Trusted && s.Client:
+			return a.ui.mark(false, "still there")
 		case s.State == trust.Trusted:
 			return a.ui.mark(false, "still trusted")
 		case s.State == trust.NotTrusted && s.Changed:

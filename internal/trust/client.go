@@ -33,7 +33,7 @@ func (c Client) anchor() anchor {
 // store from which browsers can present the certificate. The error matches
 // errors.ErrUnsupported on systems where browsers keep them elsewhere.
 func (m *Machine) InstallClient(ctx context.Context, c Client) ([]Status, error) {
-	if !m.hasClients() {
+	if !m.TakesClients() {
 		return nil, errors.ErrUnsupported
 	}
 	return m.installInAll(ctx, c.anchor(), m.findClients)
@@ -41,7 +41,7 @@ func (m *Machine) InstallClient(ctx context.Context, c Client) ([]Status, error)
 
 // PlanClient returns what InstallClient would do now. It changes nothing.
 func (m *Machine) PlanClient(ctx context.Context, c Client) ([]Step, error) {
-	if !m.hasClients() {
+	if !m.TakesClients() {
 		return nil, errors.ErrUnsupported
 	}
 	return m.planAll(ctx, c.anchor(), m.findClients), nil
@@ -59,9 +59,8 @@ func (m *Machine) PlanRemoveClient(ctx context.Context, cert *x509.Certificate) 
 	return m.planRemove(ctx, nil, func(r receipt) bool { return r.Kind == kindClient && r.sum() == sum })
 }
 
-// hasClients reports whether client certificates can be put into anything on
-// this system.
-func (m *Machine) hasClients() bool {
+// TakesClients reports whether InstallClient can do anything on this system.
+func (m *Machine) TakesClients() bool {
 	return slices.ContainsFunc(m.kinds, func(k kind) bool { return k.findClients != nil })
 }
 

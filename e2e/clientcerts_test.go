@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const filePassword = "secret words"
+
+// clientFile writes NAME.p12 with a client certificate of devproxy's CA and all
+// of its chain, and a file with its password. It returns their paths.
+func clientFile(t *testing.T, h *home, name string, key crypto.Signer) (file, password string) {
+	t.Helper()
+	th := steal(t, h)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, th.intermediate, key.Public(), th.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	pem.Encode(&text, &pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	for _, cert := range [][]byte{der, th.intermediate.Raw, th.root.Raw} {
+		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	}
+	all := h.write(t, name+".pem", text.String())
+	password = h.write(t, "password.txt", filePassword+"\n")
+	file = filepath.Join(h.work, name+".p12")
+	h.run(t, tool(t, "openssl"), "pkcs12", "-export", "-in", all, "-out", file, "-passout", "file:"+password).must(t, 0)
+	return file, password
+}
+
+// A doorkeeper is an https server that asks for client certificates of
+// devproxy's CA by the name of its root, and notes who comes.
+type doorkeeper struct {
+	url string
+
+	mu      sync.Mutex
+	opened  map[string]string // by path: who opened the page
+	reports map[string]string // who opened it by the word of its script, and who told
+}
+
+const doorPage = `<!DOCTYPE html><title>door</title><p>You are <b id=who>%s</b>.<script>
+fetch(location.pathname, {method: "POST", body: document.getElementById("who").textContent});
+</script>`
+
+func startDoorkeeper(t *testing.T, h *home) *doorkeeper {
+	t.Helper()
+	th := steal(t, h)
+	d := &doorkeeper{opened: map[string]string{}, reports: map[string]string{}}
+	pool := x509.NewCertPool()
+	pool.AddCert(th.root)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := "nobody"
+		if chains := r.TLS.VerifiedChains; len(chains) > 0 {
+			who = fmt.Sprint(chains[0][0].Subject.CommonName, ", ", chains[0][0].PublicKeyAlgorithm)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if r.Method == http.MethodPost {
+			text, _ := io.ReadAll(r.Body)
+			d.reports[r.URL.Path] = fmt.Sprintf("%s; told by %s", text, who)
+			return
+		}
+		d.opened[r.URL.Path] = who
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, doorPage, who)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{
+		Certificates: []tls.Certificate{th.authority().sign(t, named("door.localhost")).with(th.intermediate)},
+		ClientAuth:   tls.VerifyClientCertIfGiven,
+		ClientCAs:    pool,
+	}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.url = "https://door.localhost:" + port
+	return d
+}
+
+// admits has every browser open a page of a new doorkeeper, since browsers
+// remember for each what they presented, and compares who came.
+func admits(t *testing.T, h *home, browsers []*browser, want string) {
+	t.Helper()
+	d := startDoorkeeper(t, h)
+	for _, b := range browsers {
+		path := "/" + b.name
+		b.frame(t, d.url+path)
+		eventually(t, func() string { return b.name + " did not show the page" }, func() bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.reports[path] != ""
+		})
+		if got, want := d.reports[path], want+"; told by "+want; got != want || d.opened[path] != strings.Split(want, ";")[0] {
+			t.Errorf("%s came as %q, and its page says %q; want %q", b.name, d.opened[path], got, want)
+		}
+	}
+}
+
+// presentAny has browsers present whatever certificate they have without asking
+// the person, until the test ends.
+func presentAny(t *testing.T) {
+	t.Helper()
+	for path, policy := range map[string]string{
+		"/etc/chromium/policies/managed/devproxy-e2e.json": `{"AutoSelectCertificateForUrls": ["{\"pattern\":\"*\",\"filter\":{}}"]}`,
+		"/etc/firefox/policies/policies.json": `{"policies": {"Preferences": {
+			"security.default_personal_cert": {"Value": "Select Automatically", "Status": "locked"}}}}`,
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(policy), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(path) })
+	}
+}
+
+// TestClientCertificates gives browsers client certificates while they run, and
+// takes them away again.
+func TestClientCertificates(t *testing.T) {
+	presentAny(t)
+	elliptic, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	classic, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people := []struct {
+		name, want string
+		key        crypto.Signer
+	}{
+		{"alice@example.com", "alice@example.com, ECDSA", elliptic},
+		{"bob", "bob, RSA", classic},
+	}
+	for i, layout := range layouts {
+		t.Run(layout.name, func(t *testing.T) {
+			h := newHome(t)
+			for _, dir := range layout.folders {
+				if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.devproxy(t, "trust", "--user").must(t, 0)
+			browsers := startBrowsers(t, h)
+			admits(t, h, browsers, "nobody")
+
+			file, password := clientFile(t, h, people[i].name, people[i].key)
+			add := func() result {
+				return h.devproxy(t, "trust", "--client", file, "--password-file", password).must(t, 0)
+			}
+			got := add()
+			for _, b := range browsers {
+				mustList(t, got, "added", b.store)
+			}
+			for _, b := range browsers {
+				mustList(t, add(), "there already", b.store)
+			}
+			admits(t, h, browsers, people[i].want)
+			stopBrowsers(t, browsers)
+
+			browsers = startBrowsers(t, h)
+			admits(t, h, browsers, people[i].want)
+			got = h.devproxy(t, "untrust", "--client", file, "--password-file", password).must(t, 0)
+			for _, b := range browsers {
+				mustList(t, got, "removed", b.store+", client certificate")
+			}
+			stopBrowsers(t, browsers)
+			for _, dir := range h.databases(t, layout.chromium, layout.firefox+"/*") {
+				list := h.run(t, certutil(t), "-L", "-d", "sql:"+dir).must(t, 0).stdout +
+					h.run(t, certutil(t), "-K", "-d", "sql:"+dir).stdout
+				if strings.Contains(list, "-client") || strings.Contains(list, "-chain") {
+					t.Errorf("%s still holds\n%s", dir, list)
+				}
+			}
+			browsers = startBrowsers(t, h)
+			admits(t, h, browsers, "nobody")
+			stopBrowsers(t, browsers)
+			h.devproxy(t, "untrust").must(t, 0)
+		})
+	}
+}
