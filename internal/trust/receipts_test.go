@@ -139,6 +139,8 @@ func FuzzParseReceipts(f *testing.F) {
 	f.Add([]byte(`{"version":1,"receipts":[{"kind":"nss","location":"/db","name":"devproxy-0000000000000000","fingerprint":"` +
 		strings.Repeat("0", 64) + `"}]}`))
 	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":1,"receipts":[{"kind":"nss-client","store":"Firefox","location":"/db","name":"devproxy-0000000000000000","fingerprint":"` +
+		strings.Repeat("0", 64) + `","made":["/db"],"time":"2026-01-01T00:00:00Z"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		all, err := parseReceipts(data)
 		if err != nil {
