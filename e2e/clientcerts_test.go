@@ -159,10 +159,6 @@ func presentAny(t *testing.T) {
 // takes them away again.
 func TestClientCertificates(t *testing.T) {
 	presentAny(t)
-	elliptic, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
 	classic, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +167,7 @@ func TestClientCertificates(t *testing.T) {
 		name, want string
 		key        crypto.Signer
 	}{
-		{"alice@example.com", "alice@example.com, ECDSA", elliptic},
+		{"alice@example.com", "alice@example.com, ECDSA", newECKey(t)},
 		{"bob", "bob, RSA", classic},
 	}
 	for i, layout := range layouts {
@@ -214,4 +210,43 @@ func TestClientCertificates(t *testing.T) {
 			h.devproxy(t, "untrust").must(t, 0)
 		})
 	}
+}
+
+// TestClientAsRoot adds a client certificate as "sudo devproxy" does: the file
+// is read, and the databases are written, as the one who typed it.
+func TestClientAsRoot(t *testing.T) {
+	const name, uid = "fluffy", 54323
+	h := addUser(t, name, uid)
+	root := newHome(t, "SUDO_USER="+name, fmt.Sprintf("SUDO_UID=%d", uid), fmt.Sprintf("SUDO_GID=%d", uid), "LOGNAME=root", "USER=root")
+	root.work = h.work
+	clean := readMachine(t, root)
+	root.devproxy(t, "trust", "--user").must(t, 0)
+	file, password := clientFile(t, h, "alice@example.com", newECKey(t))
+
+	got := root.devproxy(t, "trust", "--client", filepath.Base(file), "--password-file", password).must(t, 0)
+	mustList(t, got, "added", "Chromium")
+	mustList(t, got, "added", "Firefox")
+	h.owned(t)
+	mustList(t, h.devproxy(t, "trust", "--client", file, "--password-file", password).must(t, 0), "there already", "Chromium")
+
+	// Neither needs root, and nothing of root's has come into being.
+	got = root.devproxy(t, "untrust").must(t, 0)
+	mustList(t, got, "removed", "Chromium, client certificate")
+	mustList(t, got, "removed", "Firefox, client certificate")
+	h.owned(t)
+	clean.mustBe(t, readMachine(t, root))
+	for _, dir := range []string{".local/share/pki", ".config/mozilla", ".mozilla"} {
+		if fileExists(filepath.Join(h.dir, dir)) {
+			t.Errorf("~/%s is left", dir)
+		}
+	}
+}
+
+func newECKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }

@@ -29,11 +29,12 @@ type ClientEntry struct {
 	// belongs to the certificate.
 	Usable bool
 
-	// Unchecked says that the key is there and could not be read, because of a
-	// password or an unknown format.
+	// Unchecked says that the key could not be read. With a password, Usable
+	// only says that there is one; in an unknown format it is false.
 	Unchecked bool
 
-	// Detail is why the certificate is not Usable, in a few words for people.
+	// Detail is why the certificate is not Usable, or why that is Unchecked, in
+	// a few words for people; else "".
 	Detail string
 }
 
@@ -167,7 +168,7 @@ func (db *database) clientEntry(ctx context.Context, c client) (ClientEntry, err
 	case db.keys.state == keysOpen:
 		e.Usable = true
 	case db.keys.state == keysPassword:
-		e.Unchecked, e.Detail = true, "the private key was not checked: the database has a password"
+		e.Usable, e.Unchecked, e.Detail = true, true, "the private key was not checked: the database has a password"
 	default:
 		e.Unchecked, e.Detail = true, "the private key was not checked: "+ErrFormat.Error()
 	}

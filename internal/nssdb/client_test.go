@@ -199,9 +199,37 @@ func TestClientBehindPassword(t *testing.T) {
 		}
 	}
 	mustCertutil(t, dir, "-W", "-f", old, "-@", now)
-	if e := findClient(t, dir, p, true, false); !e.Unchecked {
+	if e := findClient(t, dir, p, true, true); !e.Unchecked {
 		t.Errorf("FindClient = %+v, want it unchecked", e)
 	}
+	mustAddClient(t, dir, p) // has nothing to do
 	deleteClient(t, dir, p, true)
 	wantRows(t, dir, 0)
+}
+
+// A key with the right id need not be the right key.
+func TestClientWithOtherKey(t *testing.T) {
+	for name, key := range keyKinds(t) {
+		t.Run(name, func(t *testing.T) {
+			dir := newDatabase(t)
+			p, other := newPerson(t, "alice", key), newPerson(t, "bob", newKey(t))
+			if name == "RSA 2048" {
+				other = newPerson(t, "bob", newRSAKey(t))
+			}
+			mustAddClient(t, dir, p)
+			mustAddClient(t, dir, other)
+			id, err := publicKeyID(p.leaf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(t, dir, "DELETE FROM keys.nssPrivate WHERE a102 = ?", id)
+			change(t, dir, "UPDATE keys.nssPrivate SET a102 = ?", id)
+			if e := findClient(t, dir, p, true, false); !strings.Contains(e.Detail, "another certificate") {
+				t.Errorf("FindClient = %+v", e)
+			}
+			if err := p.add(t, dir); err == nil {
+				t.Error("AddClient is content with the key of another")
+			}
+		})
+	}
 }

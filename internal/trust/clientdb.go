@@ -60,7 +60,7 @@ func (d clientDatabase) verify(ctx context.Context, a anchor) (finding, error) {
 			f.detail, f.fix = p.detail, p.fix
 		}
 		return f, nil
-	case e.Unchecked:
+	case !e.Usable && e.Unchecked:
 		return finding{detail: "it is held, but " + e.Detail}, nil
 	case !e.Usable:
 		return finding{state: NotTrusted, detail: "it is held, but " + e.Detail}, nil
@@ -70,7 +70,7 @@ func (d clientDatabase) verify(ctx context.Context, a anchor) (finding, error) {
 			return finding{state: NotTrusted, detail: "the certificate of its issuer is missing"}, d.explain(err, a)
 		}
 	}
-	f := finding{state: Trusted, ours: isClientName(e.Nickname) || isClientName(e.KeyName)}
+	f := finding{state: Trusted, ours: isClientName(e.Nickname) || isClientName(e.KeyName), detail: e.Detail}
 	if e.Nickname != a.name+clientSuffix {
 		f.detail = fmt.Sprintf("as %q", e.Nickname)
 	}
