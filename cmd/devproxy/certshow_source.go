@@ -106,8 +106,13 @@ func (a *app) lookAtFile(ctx context.Context, path string, o showOptions) (*show
 	switch {
 	case content.PKCS12:
 		s.source.PKCS12 = true
-		if s.content, err = a.openPKCS12(ctx, shownName, data, o.passwordFile); err != nil {
+		key, chain, err := a.openPKCS12(ctx, shownName, data, o.passwordFile)
+		if err != nil {
 			return nil, err
+		}
+		s.content = &certfile.Content{Certificates: chain}
+		if signer, ok := key.(crypto.Signer); ok {
+			s.content.Keys = []certfile.Key{{Private: signer}}
 		}
 	case o.passwordFile != "":
 		return nil, withHint(usagef("%s is not PKCS#12, so it has no password", shownName), "leave --password-file out")
@@ -125,36 +130,6 @@ func readBounded(path string, stdin io.Reader) ([]byte, error) {
 		stdin = f
 	}
 	return io.ReadAll(io.LimitReader(stdin, certfile.MaxSize+1))
-}
-
-// openPKCS12 opens what has no password without asking for one.
-func (a *app) openPKCS12(ctx context.Context, name string, data []byte, passwordFile string) (*certfile.Content, error) {
-	var password []byte
-	var err error
-	if passwordFile != "" {
-		if password, err = readSecretFile(passwordFile); err != nil {
-			return nil, fmt.Errorf("read the password: %w", err)
-		}
-	}
-	key, chain, err := certfile.DecodePKCS12(data, string(password))
-	if errors.Is(err, certfile.ErrPassword) && passwordFile == "" {
-		password, err = a.askSecret(ctx, "Password of "+name)
-		if errors.Is(err, errNoTerminal) {
-			return nil, withHint(fmt.Errorf("%s is PKCS#12 with a password, and %w", name, err), "put the password into a file: --password-file FILE")
-		}
-		if err != nil {
-			return nil, err
-		}
-		key, chain, err = certfile.DecodePKCS12(data, string(password))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	content := &certfile.Content{Certificates: chain}
-	if signer, ok := key.(crypto.Signer); ok {
-		content.Keys = []certfile.Key{{Private: signer}}
-	}
-	return content, nil
 }
 
 // lookAtServer asks a server for its certificates.

@@ -138,7 +138,7 @@ func (a *app) readClientCertificate(ctx context.Context, flags trustFlags) (*x50
 	}
 	certs := content.Certificates
 	if content.PKCS12 {
-		if _, certs, err = a.openPKCS12(ctx, data, flags); err != nil {
+		if _, certs, err = a.openPKCS12(ctx, flags.client, data, flags.passwordFile); err != nil {
 			return nil, err
 		}
 	}
@@ -158,7 +158,7 @@ func (a *app) readClient(ctx context.Context, flags trustFlags) (trust.Client, e
 		return trust.Client{}, withHint(fmt.Errorf("read %s: not a PKCS#12 file", flags.client),
 			"openssl pkcs12 -export -in CERTIFICATE.pem -inkey KEY.pem -out CLIENT.p12 makes one of PEM files")
 	}
-	key, chain, err := a.openPKCS12(ctx, data, flags)
+	key, chain, err := a.openPKCS12(ctx, flags.client, data, flags.passwordFile)
 	if err != nil {
 		return trust.Client{}, err
 	}
@@ -199,40 +199,6 @@ func readClientFile(path string) ([]byte, *certfile.Content, error) {
 		return nil, nil, fmt.Errorf("read %s: %v", path, err)
 	}
 	return data, content, nil
-}
-
-// openPKCS12 opens a file with the password that there is, or that somebody
-// enters. Without a password to begin with, the empty one is tried first.
-func (a *app) openPKCS12(ctx context.Context, data []byte, flags trustFlags) (crypto.PrivateKey, []*x509.Certificate, error) {
-	open := func(password []byte) (crypto.PrivateKey, []*x509.Certificate, error) {
-		key, chain, err := certfile.DecodePKCS12(data, string(password))
-		if err != nil {
-			err = fmt.Errorf("read %s: %w", flags.client, err)
-		}
-		return key, chain, err
-	}
-	if flags.passwordFile != "" {
-		password, err := readSecretFile(flags.passwordFile)
-		if err != nil {
-			return nil, nil, err
-		}
-		return open(password)
-	}
-	key, chain, err := open(nil)
-	if !errors.Is(err, certfile.ErrPassword) {
-		return key, chain, err
-	}
-	password, err := a.askSecret(ctx, "Password of "+flags.client)
-	switch {
-	case errors.Is(err, errNoTerminal):
-		return nil, nil, withHint(fmt.Errorf("read %s: it has a password, and %w", flags.client, err),
-			"put the password into a file that only you may read, and add --password-file FILE")
-	case errors.Is(err, context.Canceled):
-		return nil, nil, errInterrupted
-	case err != nil:
-		return nil, nil, err
-	}
-	return open(password)
 }
 
 // issuers returns those of others that lead from leaf towards its root, without
