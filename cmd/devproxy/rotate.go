@@ -103,7 +103,7 @@ type rotation struct {
 
 func (r *rotation) run(ctx context.Context, domains []string) error {
 	a := r.app
-	p, err := issuer.Prepare(ctx, r.state, domains, func() {
+	p, err := issuer.Prepare(ctx, r.state, domains, nil, func() {
 		a.ui.warn("another process is replacing the CA: waiting for it")
 	})
 	if err != nil {

@@ -29,7 +29,9 @@ const (
 type CA struct {
 	root         *x509.Certificate
 	intermediate *x509.Certificate
-	key          *ecdsa.PrivateKey // the intermediate's; nobody has the root's
+	key          *ecdsa.PrivateKey // the intermediate's, nil while it is locked; nobody has the root's
+	sealed       []byte            // the key as it is kept if it has a passphrase, else nil
+	passphrase   []byte            // that has unlocked it
 	constraints  Constraints
 }
 

@@ -53,10 +53,13 @@ type Issuer struct {
 	current atomic.Pointer[generation]
 }
 
-// New returns an Issuer that signs with ca.
+// New returns an Issuer that signs with ca, which must not be locked.
 func New(ca *CA, cfg Config) (*Issuer, error) {
 	if ca == nil {
 		return nil, errors.New("issuer: no CA")
+	}
+	if ca.Locked() {
+		return nil, fmt.Errorf("issuer: %w", errLocked)
 	}
 	i := &Issuer{permit: cfg.Permit, log: cfg.Logger}
 	if i.permit == nil {
@@ -70,8 +73,8 @@ func New(ca *CA, cfg Config) (*Issuer, error) {
 	return i, nil
 }
 
-// Use makes the Issuer sign with ca, which must not be nil, from the next
-// handshake on. All leaves are minted anew.
+// Use makes the Issuer sign with ca, which must be neither nil nor
+// locked, from the next handshake on. All leaves are minted anew.
 func (i *Issuer) Use(ca *CA) {
 	i.current.Store(newGeneration(ca, i.log))
 }

@@ -26,6 +26,9 @@ const (
 // have it, and Firefox may trust one that was removed from its store as long as
 // servers send it (clients.md §6).
 func (ca *CA) signLeaf(h host, now time.Time) (*tls.Certificate, error) {
+	if ca.Locked() {
+		return nil, fmt.Errorf("sign a certificate for %s: %w", h, errLocked)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a key for %s: %v", h, err)

@@ -14,20 +14,25 @@ import (
 const (
 	typeCertificate = "CERTIFICATE"
 	typeKey         = "PRIVATE KEY"
+	typeSealedKey   = "ENCRYPTED PRIVATE KEY"
 )
 
 // encode returns the content of ca.pem: root, intermediate, and the key of the
-// intermediate in PKCS #8.
+// intermediate in PKCS #8, encrypted if it has a passphrase.
 func (ca *CA) encode() ([]byte, error) {
-	key, err := x509.MarshalPKCS8PrivateKey(ca.key)
-	if err != nil {
-		return nil, fmt.Errorf("encode the key: %v", err)
+	keyType, key := typeSealedKey, ca.sealed
+	if !ca.HasPassphrase() {
+		plain, err := x509.MarshalPKCS8PrivateKey(ca.key)
+		if err != nil {
+			return nil, fmt.Errorf("encode the key: %v", err)
+		}
+		keyType, key = typeKey, plain
 	}
 	var out bytes.Buffer
 	for _, b := range []*pem.Block{
 		{Type: typeCertificate, Bytes: ca.root.Raw},
 		{Type: typeCertificate, Bytes: ca.intermediate.Raw},
-		{Type: typeKey, Bytes: key},
+		{Type: keyType, Bytes: key},
 	} {
 		if err := pem.Encode(&out, b); err != nil {
 			return nil, err
@@ -38,7 +43,8 @@ func (ca *CA) encode() ([]byte, error) {
 
 // parse is the inverse of encode. It accepts only what encode writes, byte for
 // byte, and only a CA that constrains what it signs; the time it leaves to
-// checkTime. No error holds any part of the key.
+// checkTime. No error holds any part of the key. A CA whose key is encrypted is
+// locked; that the key is its own is then for Unlock to see.
 func parse(data []byte) (*CA, error) {
 	rootDER, rest, err := nextBlock(data, typeCertificate)
 	if err != nil {
@@ -48,7 +54,11 @@ func parse(data []byte) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the intermediate: %v", err)
 	}
-	keyDER, rest, err := nextBlock(rest, typeKey)
+	keyType := typeKey
+	if bytes.HasPrefix(rest, []byte("-----BEGIN "+typeSealedKey+"-----")) {
+		keyType = typeSealedKey
+	}
+	keyDER, rest, err := nextBlock(rest, keyType)
 	if err != nil {
 		return nil, fmt.Errorf("the key: %v", err)
 	}
@@ -64,11 +74,15 @@ func parse(data []byte) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the intermediate is damaged: %v", err)
 	}
-	key, err := parseKey(keyDER)
+	ca := &CA{root: root, intermediate: intermediate}
+	if keyType == typeSealedKey {
+		ca.sealed, err = keyDER, checkSealed(keyDER)
+	} else {
+		ca.key, err = parseKey(keyDER)
+	}
 	if err != nil {
 		return nil, err
 	}
-	ca := &CA{root: root, intermediate: intermediate, key: key}
 	if err := ca.checkKeys(); err != nil {
 		return nil, err
 	}
@@ -103,6 +117,8 @@ func nextBlock(data []byte, want string) (der, rest []byte, err error) {
 	return block.Bytes, rest, nil
 }
 
+var errNotP256 = errors.New("the key is not an ECDSA P-256 key")
+
 func parseKey(der []byte) (*ecdsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
@@ -110,7 +126,7 @@ func parseKey(der []byte) (*ecdsa.PrivateKey, error) {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, errors.New("the key is not an ECDSA P-256 key")
+		return nil, errNotP256
 	}
 	// One key has many encodings; only ours comes back as it was.
 	if again, err := x509.MarshalPKCS8PrivateKey(key); err != nil || !bytes.Equal(again, der) {
@@ -120,12 +136,19 @@ func parseKey(der []byte) (*ecdsa.PrivateKey, error) {
 }
 
 // checkKeys fails unless the key is the intermediate's and cannot sign as the
-// root, whose constraints Java ignores (clients.md §1).
+// root, whose constraints Java ignores (clients.md §1). Of a locked CA it looks
+// at what the key would have to belong to.
 func (ca *CA) checkKeys() error {
-	if ca.key.PublicKey.Equal(ca.root.PublicKey) {
-		return errors.New("the key can sign as the root")
+	public, ok := ca.intermediate.PublicKey.(*ecdsa.PublicKey)
+	if ca.key != nil {
+		public, ok = &ca.key.PublicKey, true
 	}
-	if !ca.key.PublicKey.Equal(ca.intermediate.PublicKey) {
+	switch {
+	case !ok || public.Curve != elliptic.P256():
+		return errNotP256
+	case public.Equal(ca.root.PublicKey):
+		return errors.New("the key can sign as the root")
+	case !public.Equal(ca.intermediate.PublicKey):
 		return errors.New("the key does not belong to the intermediate")
 	}
 	return nil

@@ -86,7 +86,7 @@ func block(t testing.TB, typ string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der})
 }
 
-func pkcs8(t testing.TB, key any) []byte {
+func inPKCS8(t testing.TB, key any) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -165,10 +165,10 @@ func TestParseRefusesText(t *testing.T) {
 		"certificate of nonsense":  {join(block(t, typeCertificate, []byte("x")), intermediate, key), "the root is damaged"},
 		"intermediate of nonsense": {join(root, block(t, typeCertificate, []byte("x")), key), "the intermediate is damaged"},
 		"key of nonsense":          {join(root, intermediate, block(t, typeKey, []byte("x"))), "the key is damaged"},
-		"encrypted key":            {join(root, intermediate, block(t, "ENCRYPTED PRIVATE KEY", []byte("x"))), `"ENCRYPTED PRIVATE KEY"`},
-		"other key":                {join(root, intermediate, block(t, typeKey, pkcs8(t, newKey(t)))), "does not belong to the intermediate"},
-		"RSA key":                  {join(root, intermediate, block(t, typeKey, pkcs8(t, rsaKey))), "not an ECDSA P-256 key"},
-		"P-384 key":                {join(root, intermediate, block(t, typeKey, pkcs8(t, p384))), "not an ECDSA P-256 key"},
+		"encrypted nonsense":       {join(root, intermediate, block(t, typeSealedKey, []byte("x"))), "the encrypted key is damaged"},
+		"other key":                {join(root, intermediate, block(t, typeKey, inPKCS8(t, newKey(t)))), "does not belong to the intermediate"},
+		"RSA key":                  {join(root, intermediate, block(t, typeKey, inPKCS8(t, rsaKey))), "not an ECDSA P-256 key"},
+		"P-384 key":                {join(root, intermediate, block(t, typeKey, inPKCS8(t, p384))), "not an ECDSA P-256 key"},
 	} {
 		ca, err := parse(tt.data)
 		if ca != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -256,6 +256,13 @@ func FuzzParse(f *testing.F) {
 	f.Add(bytes.Join([][]byte{good, []byte("\n")}, nil))
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"))
 	f.Add(encoded(f, forger{reuseRootKey: true}.make(f)))
+	secret := kept().data
+	_, _, secretKey := split(f, secret)
+	f.Add(secret)
+	f.Add(secret[:len(secret)-80])
+	f.Add(bytes.Join([][]byte{root, intermediate, secretKey}, nil))
+	f.Add(bytes.Join([][]byte{secret, key}, nil))
+	f.Add(bytes.Join([][]byte{root, intermediate, block(f, typeSealedKey, []byte{0x30, 0})}, nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ca, err := parse(data)
 		if err != nil {
@@ -270,7 +277,14 @@ func FuzzParse(f *testing.F) {
 		if err := ca.constraints.check(); err != nil {
 			t.Fatal(err)
 		}
-		if ca.key.PublicKey.Equal(ca.root.PublicKey) || ca.intermediate.MaxPathLen != 0 {
+		if ca.Locked() != ca.HasPassphrase() {
+			t.Fatal("neither a key nor one to unlock, or both")
+		}
+		public := ca.intermediate.PublicKey.(*ecdsa.PublicKey)
+		if !ca.Locked() {
+			public = &ca.key.PublicKey
+		}
+		if public.Equal(ca.root.PublicKey) || ca.intermediate.MaxPathLen != 0 {
 			t.Fatal("what was accepted can sign too much")
 		}
 	})

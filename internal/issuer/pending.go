@@ -46,22 +46,28 @@ type Pending struct {
 //
 // A process killed while it holds a Pending leaves the old CA in force and the
 // files of the new one, which do no harm and which the next Prepare takes over
-// if they are whole, younger than a day and of the right constraints: its root
+// if they are whole, younger than a day and of the right constraints and
+// passphrase: its root
 // may be trusted in some stores by then. Otherwise it replaces them.
 //
 // It also works without a CA, and with one that Load refuses. A CA that has
 // only expired passes its constraints on; any other is not believed, so that
 // the new one has NewConstraints(domains). A folder that Load refuses has to be
-// put right first. The error is an *Error, or that of ctx.
-func Prepare(ctx context.Context, dir string, domains []string, waiting func()) (*Pending, error) {
+// put right first.
+//
+// The new CA has the passphrase of the old one: if that has one, open is called
+// with it and returns it unlocked. The error is an *Error, or that of ctx or
+// open.
+func Prepare(ctx context.Context, dir string, domains []string, open func(*CA) (*CA, error), waiting func()) (*Pending, error) {
 	s, err := newStore(dir)
 	if err != nil {
 		return nil, err
 	}
-	return s.prepareCA(ctx, domains, waiting)
+	return s.prepareCA(ctx, domains, open, waiting)
 }
 
-// Rotate is Prepare and Commit for those who need nothing in between.
+// Rotate is Prepare and Commit for those who need nothing in between and whose
+// CA has no passphrase.
 func Rotate(dir string, domains []string) (*CA, error) {
 	s, err := newStore(dir)
 	if err != nil {
@@ -100,8 +106,8 @@ func (p *Pending) path(name string) string { return filepath.Join(p.store.dir, n
 
 // Commit puts the new CA in force, at once and as a whole. It fails, and leaves
 // the old one in force, if another process has put another CA there since
-// Prepare that may sign for more. What is there but is no CA is kept beside it
-// as ca.pem.bad-<time>.
+// Prepare that may sign for more, or has given it another passphrase. What is
+// there but is no CA is kept beside it as ca.pem.bad-<time>.
 //
 // It returns the CA that is in force then, nil if that is not the new one. An
 // error beside a CA is about root.pem, which the next LoadOrCreate mends, or
@@ -122,6 +128,9 @@ func (p *Pending) Commit() (*CA, error) {
 		if !same && len(p.ca.constraints.Missing(now.constraints.DNS)) > 0 {
 			return nil, p.overtaken(caFile)
 		}
+		if !same && now.HasPassphrase() || same && !bytes.Equal(now.sealed, p.replaces.sealed) {
+			return nil, p.overtaken(caFile) // it may not be the passphrase of the new one
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		if err := s.keepAside(); err != nil {
 			return nil, err
@@ -135,8 +144,8 @@ func (p *Pending) Commit() (*CA, error) {
 		return p.ca, systemError(s.dir, "write the folder to disk", err)
 	}
 	ca, err := s.publish(p.ca)
-	if ca == nil {
-		ca = p.ca
+	if ca == nil || ca.root.Equal(p.ca.root) {
+		ca = p.ca // which is not locked
 	}
 	return ca, err
 }
@@ -180,7 +189,7 @@ func (p *Pending) Close() {
 	p.unlock = nil
 }
 
-func (s store) prepareCA(ctx context.Context, domains []string, waiting func()) (_ *Pending, err error) {
+func (s store) prepareCA(ctx context.Context, domains []string, open func(*CA) (*CA, error), waiting func()) (_ *Pending, err error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -193,7 +202,13 @@ func (s store) prepareCA(ctx context.Context, domains []string, waiting func()) 
 	}
 	p := &Pending{store: s, unlock: unlock}
 	constraints := NewConstraints(domains)
+	var passphrase []byte
 	if old, err := s.read(); err == nil {
+		if old, err = unlockOld(old, open); err != nil {
+			p.Close()
+			return nil, err
+		}
+		passphrase = old.passphrase
 		constraints = old.constraints.Union(domains)
 		p.replaces = old
 		if old.checkTime(wallClock()) == nil {
@@ -207,7 +222,7 @@ func (s store) prepareCA(ctx context.Context, domains []string, waiting func()) 
 		}
 		return p, nil
 	}
-	if err := s.put(s.replace, p.path(pendingFile), constraints); err != nil {
+	if err := s.put(s.replace, p.path(pendingFile), constraints, passphrase); err != nil {
 		p.Close()
 		if info, statErr := os.Lstat(p.path(pendingFile)); statErr == nil && info.IsDir() {
 			return nil, &Error{Path: p.path(pendingFile), Problem: "is a folder", Hint: "move it away, a new CA has to lie there for a moment", Err: err}
@@ -223,6 +238,21 @@ func (s store) prepareCA(ctx context.Context, domains []string, waiting func()) 
 		return nil, err
 	}
 	return p, nil
+}
+
+// unlockOld has open unlock the CA that is to be replaced.
+func unlockOld(old *CA, open func(*CA) (*CA, error)) (*CA, error) {
+	if !old.Locked() {
+		return old, nil
+	}
+	if open == nil {
+		return nil, errLocked
+	}
+	old, err := open(old)
+	if err == nil && len(old.passphrase) == 0 {
+		err = errLocked
+	}
+	return old, err
 }
 
 // resume takes over what an earlier process has left, if it will do.
@@ -249,6 +279,14 @@ func (p *Pending) read() error {
 	if err != nil {
 		return &Error{Path: path, Problem: err.Error(), Hint: "try again", Rotate: true}
 	}
+	if ca.HasPassphrase() != (p.replaces != nil && p.replaces.HasPassphrase()) {
+		return &Error{Path: path, Problem: "its key has another passphrase than the one that it replaces", Hint: "try again", Rotate: true}
+	}
+	if ca.Locked() {
+		if ca, err = ca.Unlock(p.replaces.passphrase); err != nil {
+			return &Error{Path: path, Problem: err.Error(), Hint: "try again", Rotate: true, Err: err}
+		}
+	}
 	p.ca, p.data = ca, data
 	return nil
 }
@@ -266,7 +304,7 @@ func (s store) publishPending(p *Pending) error {
 }
 
 func (s store) rotate(domains []string) (*CA, error) {
-	p, err := s.prepareCA(context.Background(), domains, nil)
+	p, err := s.prepareCA(context.Background(), domains, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 func prepare(t *testing.T, dir string, domains ...string) *Pending {
 	t.Helper()
-	p, err := Prepare(t.Context(), dir, domains, nil)
+	p, err := Prepare(t.Context(), dir, domains, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestDamagedPending(t *testing.T) {
 			if err := tt.spoil(t, path); err != nil {
 				t.Skip(err)
 			}
-			p, err := Prepare(t.Context(), dir, nil, nil)
+			p, err := Prepare(t.Context(), dir, nil, nil, nil)
 			if tt.what == "folder" {
 				if e, ok := errors.AsType[*Error](err); !ok || e.Path != path || e.Hint == "" {
 					t.Errorf("error %v, want one about %s with a hint", err, path)
@@ -188,7 +188,7 @@ func TestPendingWriteErrors(t *testing.T) {
 				}
 				return atomicfile.Replace(path, data, perm)
 			}
-			_, err = s.prepareCA(t.Context(), nil, func() {})
+			_, err = s.prepareCA(t.Context(), nil, nil, func() {})
 			if want := `CA "` + filepath.Join(dir, name) + `": write: ` + cause.Error(); !errors.Is(err, cause) || err.Error() != want {
 				t.Errorf("error %v, want %s", err, want)
 			}
@@ -205,7 +205,7 @@ func TestPendingWriteErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.rename = func(from, to string) error { return &os.LinkError{Op: "rename", Old: from, New: to, Err: cause} }
-		p, err := s.prepareCA(t.Context(), nil, func() {})
+		p, err := s.prepareCA(t.Context(), nil, nil, func() {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestCommitWithoutRootFile(t *testing.T) {
 		}
 		return atomicfile.Replace(path, data, perm)
 	}
-	p, err := s.prepareCA(t.Context(), nil, func() {})
+	p, err := s.prepareCA(t.Context(), nil, nil, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

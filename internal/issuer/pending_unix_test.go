@@ -120,7 +120,7 @@ func TestRotationsTakeTurns(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	told := 0
-	_, err := Prepare(ctx, dir, nil, func() { told++; cancel() })
+	_, err := Prepare(ctx, dir, nil, nil, func() { told++; cancel() })
 	if !errors.Is(err, context.Canceled) || told != 1 {
 		t.Errorf("called off: %v after being told %d times, want canceled after 1", err, told)
 	}
@@ -128,7 +128,7 @@ func TestRotationsTakeTurns(t *testing.T) {
 	waits := make(chan struct{})
 	second := make(chan *Pending)
 	go func() {
-		p, err := Prepare(t.Context(), dir, nil, func() { close(waits) })
+		p, err := Prepare(t.Context(), dir, nil, nil, func() { close(waits) })
 		if err != nil {
 			t.Error(err)
 		}
@@ -182,7 +182,7 @@ func TestPendingModes(t *testing.T) {
 	dir, _ := create(t)
 	// No test of this package runs beside another one.
 	old := syscall.Umask(0)
-	p, err := Prepare(t.Context(), dir, nil, nil)
+	p, err := Prepare(t.Context(), dir, nil, nil, nil)
 	syscall.Umask(old)
 	if err != nil {
 		t.Fatal(err)

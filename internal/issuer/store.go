@@ -54,8 +54,9 @@ func systemError(path, doing string, err error) *Error {
 	return &Error{Path: path, Problem: doing + ": " + cause.Error(), Err: err}
 }
 
-// Load reads the CA in the state folder dir. It writes nothing. The error is
-// an *Error and matches fs.ErrNotExist if there is no CA.
+// Load reads the CA in the state folder dir, which is locked if its key has a
+// passphrase. It writes nothing. The error is an *Error and matches
+// fs.ErrNotExist if there is no CA.
 //
 // A CA that is damaged, expired or not ours alone is an error and is left as
 // it is: people trust its root.
@@ -168,7 +169,7 @@ func (s store) loadOrCreate(domains []string) (ca *CA, created bool, err error) 
 	}
 	ca, err = s.load()
 	if errors.Is(err, fs.ErrNotExist) {
-		err = s.put(s.create, Path(s.dir), NewConstraints(domains))
+		err = s.put(s.create, Path(s.dir), NewConstraints(domains), nil)
 		created = err == nil
 		if created || errors.Is(err, fs.ErrExist) {
 			ca, err = s.load()
@@ -204,9 +205,10 @@ func (s store) prepare() error {
 	return nil
 }
 
-// put makes a new CA and writes it to path by write.
-func (s store) put(write func(string, []byte, fs.FileMode) error, path string, constraints Constraints) error {
-	data, err := encodeNew(constraints)
+// put makes a new CA, with a passphrase unless that is empty, and writes it to
+// path by write.
+func (s store) put(write func(string, []byte, fs.FileMode) error, path string, constraints Constraints, passphrase []byte) error {
+	data, err := encodeNew(constraints, passphrase)
 	if err != nil {
 		return &Error{Path: path, Problem: "create: " + err.Error()}
 	}
@@ -222,24 +224,32 @@ func (s store) put(write func(string, []byte, fs.FileMode) error, path string, c
 	return nil
 }
 
-// encodeNew returns the content of a new ca.pem, having read it back: a file
-// that the next start refuses must not be written.
-func encodeNew(constraints Constraints) ([]byte, error) {
+// encodeNew returns the content of a new ca.pem.
+func encodeNew(constraints Constraints, passphrase []byte) ([]byte, error) {
 	ca, err := newCA(constraints, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	data, err := ca.encode()
-	if err != nil {
+	if ca, err = ca.seal(passphrase); err != nil {
 		return nil, err
+	}
+	data, _, err := ca.encodeChecked()
+	return data, err
+}
+
+// encodeChecked is encode, having read the result back: a file that the next
+// start refuses must not be written.
+func (ca *CA) encodeChecked() (data []byte, back *CA, err error) {
+	if data, err = ca.encode(); err != nil {
+		return nil, nil, err
 	}
 	if len(data) > maxFile {
-		return nil, errors.New("too many domains")
+		return nil, nil, errors.New("too many domains")
 	}
-	if _, err := parse(data); err != nil {
-		return nil, err
+	if back, err = parse(data); err != nil {
+		return nil, nil, err
 	}
-	return data, nil
+	return data, back, nil
 }
 
 // publish brings root.pem in line with ca.pem, which holds ca unless another
