@@ -31,6 +31,14 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask on the terminal: %v", err)
 	}
+	// Before the question, or what is typed at once would be seen.
+	if err := hideInput(fd); err != nil {
+		return nil, fmt.Errorf("ask on the terminal: %w", err)
+	}
+	defer func() {
+		_ = term.Restore(fd, before)
+		fmt.Fprintln(a.stderr)
+	}()
 	fmt.Fprintf(a.stderr, "%s: ", printable(prompt))
 	type answer struct {
 		secret []byte
@@ -38,12 +46,11 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() { // reading from a terminal cannot be cancelled; this ends with the process
-		secret, err := term.ReadPassword(fd)
+		secret, err := readTypedLine(in)
 		answers <- answer{secret, err}
 	}()
 	select {
 	case got := <-answers:
-		fmt.Fprintln(a.stderr)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -56,9 +63,26 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 		}
 		return got.secret, nil
 	case <-ctx.Done():
-		_ = term.Restore(fd, before)
-		fmt.Fprintln(a.stderr)
 		return nil, ctx.Err()
+	}
+}
+
+// readTypedLine reads a line without its end and nothing beyond it. Of one that
+// is too long it keeps enough to tell.
+func readTypedLine(in io.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		var b [1]byte
+		n, err := in.Read(b[:])
+		if n == 1 && b[0] != '\n' && len(line) < maxSecret+2 {
+			line = append(line, b[0])
+		}
+		switch {
+		case n == 1 && b[0] == '\n', errors.Is(err, io.EOF) && len(line) > 0:
+			return bytes.TrimSuffix(line, []byte("\r")), nil
+		case err != nil:
+			return nil, err
+		}
 	}
 }
 
