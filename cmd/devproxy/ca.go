@@ -18,7 +18,7 @@ import (
 func (a *app) caCommand() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "ca",
-		Short: "Show or replace the certificate authority of this machine",
+		Short: "Show, replace or lock the certificate authority of this machine",
 	},
 		&cobra.Command{
 			Use:   "path",
@@ -28,6 +28,7 @@ func (a *app) caCommand() *cobra.Command {
 		},
 		a.caShowCommand(),
 		a.caRotateCommand(),
+		a.caPassphraseCommand(),
 	)
 }
 

@@ -41,6 +41,7 @@ type caReport struct {
 	SignsFor    signsFor      `json:"signs_for"`
 	Certificate string        `json:"certificate"`
 	Key         string        `json:"key"`                 // the file with the intermediate's
+	Passphrase  bool          `json:"passphrase"`          // that key has one
 	Unfinished  string        `json:"unfinished,omitzero"` // a rotation: "running" or "stopped"
 	Stores      []storeReport `json:"stores"`
 }
@@ -83,6 +84,7 @@ func (a *app) caShow(ctx context.Context, asJSON bool) error {
 		{{"signs for", dim}, {constraintsText(ca.Constraints()), ""}},
 		{{"certificate", dim}, {issuer.RootPath(state), ""}},
 		{{"key", dim}, {issuer.Path(state) + " (of the intermediate; the root's was never stored)", ""}},
+		{{"passphrase", dim}, {passphraseText(ca), ""}},
 	})
 	a.printf("\n")
 	if len(stores) == 0 {
@@ -102,6 +104,13 @@ func (a *app) caShow(ctx context.Context, asJSON bool) error {
 	return nil
 }
 
+func passphraseText(ca *issuer.CA) string {
+	if ca.HasPassphrase() {
+		return "the key has one"
+	}
+	return "none: whoever reads that file can sign for these names"
+}
+
 func reportCA(state string, ca *issuer.CA, stores []trust.Status, now time.Time) caReport {
 	root, may := ca.Root(), ca.Constraints()
 	r := caReport{
@@ -114,6 +123,7 @@ func reportCA(state string, ca *issuer.CA, stores []trust.Status, now time.Time)
 		SignsFor:    signsFor{DNS: may.DNS, IP: []string{}},
 		Certificate: issuer.RootPath(state),
 		Key:         issuer.Path(state),
+		Passphrase:  ca.HasPassphrase(),
 		Unfinished:  unfinishedRotation(state),
 		Stores:      []storeReport{},
 	}

@@ -54,6 +54,7 @@ func TestCAReport(t *testing.T) {
 		},
 		"certificate": issuer.RootPath(state),
 		"key":         issuer.Path(state),
+		"passphrase":  false,
 		"stores": []any{
 			map[string]any{"store": "System", "location": "/etc", "state": "trusted"},
 			map[string]any{"store": "Firefox", "state": "unknown", "detail": "locked", "fix": "unlock"},

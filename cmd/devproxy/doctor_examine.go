@@ -119,6 +119,7 @@ func (e *examination) checkCA(cfg *config.Config, err error) {
 	}
 	ca := e.seen.ca
 	e.add("ca", issuer.RootPath(e.seen.state), caAge(ca, time.Now(), a.command("ca rotate")))
+	e.checkPassphrase()
 	mistakes := config.Errors(checkPermitted(cfg, ca.Constraints(), a.permitHint(cfg, true)))
 	for _, m := range mistakes {
 		e.add("ca", m.Key, doctor.Verdict{State: doctor.Fail, Detail: m.Error(), Fix: m.Hint})
@@ -126,6 +127,27 @@ func (e *examination) checkCA(cfg *config.Config, err error) {
 	if len(mistakes) == 0 {
 		e.add("ca", "constraints", doctor.Verdict{State: doctor.OK, Detail: "cover every route: " + constraintsText(ca.Constraints())})
 	}
+}
+
+// checkPassphrase opens the key if that can be done without asking. If not, what
+// would be proven by a handshake is proven by the chain to the root.
+func (e *examination) checkPassphrase() {
+	if !e.seen.ca.Locked() {
+		return
+	}
+	v := doctor.Verdict{State: doctor.OK, Detail: "the key has a passphrase, which serve asks for"}
+	open, tried, err := e.app.unlockUnasked(e.seen.ca)
+	switch {
+	case err != nil:
+		v = doctor.Verdict{State: doctor.Fail, Detail: err.Error()}
+		if h, ok := errors.AsType[*hintedError](err); ok {
+			v.Fix = h.hint
+		}
+	case tried:
+		e.seen.ca = open
+		v.Detail = "the key has a passphrase, which " + e.app.passphraseFile() + " holds"
+	}
+	e.add("ca", issuer.Path(e.seen.state), v)
 }
 
 // caAge judges how long the CA lasts.

@@ -193,6 +193,10 @@ func (l *live) reloadCA() {
 		return
 	}
 	if ca.Root().Equal(l.ca.Root()) {
+		return // as if only its passphrase is another
+	}
+	if ca, err = l.unlock(ca); err != nil {
+		l.log.Error("the new CA cannot be opened, the one in memory stays: restart devproxy", zap.Error(err))
 		return
 	}
 	l.issuer.Use(ca)
@@ -203,6 +207,19 @@ func (l *live) reloadCA() {
 	l.log.Info("CA loaded, leaves are minted anew", zap.String("fingerprint", fingerprint(ca.Root())))
 	l.refreshBundles()
 	l.reload() // routes refused before may be within its constraints
+}
+
+// unlock opens the CA that has replaced the running one: nobody can be asked, but
+// a rotation keeps the passphrase, and one that is kept in a file may be there.
+func (l *live) unlock(ca *issuer.CA) (*issuer.CA, error) {
+	open, err := ca.UnlockAs(l.ca)
+	if !errors.Is(err, issuer.ErrPassphrase) {
+		return open, err
+	}
+	if open, tried, err := l.app.unlockUnasked(ca); tried {
+		return open, err
+	}
+	return nil, errors.New("its key has a passphrase that this devproxy was not given")
 }
 
 // refreshBundles brings the files that shells got from env in line with the CA

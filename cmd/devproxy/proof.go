@@ -18,8 +18,15 @@ const (
 
 // proof returns what proves a trust store: a client that takes exactly roots
 // for trust anchors makes a TLS handshake with a throw-away listener whose
-// leaf ca signs. Nil roots leave the verdict to the platform's verifier.
+// leaf ca signs. Nil roots leave the verdict to the platform's verifier. A CA
+// that is locked cannot sign: the client then judges its intermediate.
 func proof(ca *issuer.CA) func(ctx context.Context, roots *x509.CertPool) error {
+	if ca.Locked() {
+		return func(_ context.Context, roots *x509.CertPool) error {
+			_, err := ca.Intermediate().Verify(x509.VerifyOptions{Roots: roots})
+			return err
+		}
+	}
 	return func(ctx context.Context, roots *x509.CertPool) error {
 		iss, err := issuer.New(ca, issuer.Config{})
 		if err != nil {

@@ -33,7 +33,8 @@ running devproxy changes over without an error in any client; only then is the
 old root taken out. Where no store trusts the old root, none is touched.
 
 If a store that trusts the old root cannot be made to trust the new one, the old
-CA stays in force, unless --force is given.
+CA stays in force, unless --force is given. A passphrase of the CA's key is asked
+for, and goes over to the new key.
 
 Exit code 0 if every store found trusts the new root and none the old one, 3 if
 not, also where the old CA stays for that.`,
@@ -103,7 +104,8 @@ type rotation struct {
 
 func (r *rotation) run(ctx context.Context, domains []string) error {
 	a := r.app
-	p, err := issuer.Prepare(ctx, r.state, domains, nil, func() {
+	open := func(old *issuer.CA) (*issuer.CA, error) { return a.unlock(ctx, old) }
+	p, err := issuer.Prepare(ctx, r.state, domains, open, func() {
 		a.ui.warn("another process is replacing the CA: waiting for it")
 	})
 	if err != nil {
@@ -139,6 +141,9 @@ func (r *rotation) run(ctx context.Context, domains []string) error {
 	}
 	a.printf("new root: %s\n", fingerprint(ca.Root()))
 	a.printf("signs for %s; nothing else\n", constraintsText(ca.Constraints()))
+	if !ca.HasPassphrase() && a.passphraseFile() != "" { // as if the old one could not be read
+		a.ui.warn("its key has no passphrase: " + a.command("ca passphrase") + " gives it one")
+	}
 	if err != nil {
 		return a.caError(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,10 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Serve the routes (the default command)",
 		Long: `Serve the routes of devproxy.toml and those given as arguments. Changes of the
 file apply at once; arguments win over it. Ctrl-C lets running requests finish
-for a few seconds; a second one does not wait.`,
+for a few seconds; a second one does not wait.
+
+If the CA's key has a passphrase it is asked for first, or read from the file
+that ` + passphraseFileVar + ` names or from the credential of systemd.`,
 		Example: `  devproxy serve
   devproxy serve shop.localhost=5173 shop.localhost/api=http://127.0.0.1:8000`,
 		Args: func(_ *cobra.Command, args []string) error { return nil }, // each is checked as a route
@@ -48,7 +52,12 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	log := newLogger(queue, cfg.Log, level)
 	defer takeStandardLog(log)()
 
-	// A CA is made only where the table can tell of it: after the ports.
+	// The passphrase is asked for before the ports: who connects would wait. A CA
+	// is made only where the table can tell of it: after them.
+	known, err := a.unlockExisting(ctx, state)
+	if err != nil {
+		return err
+	}
 	open, err := listen(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -57,6 +66,9 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	ca, created, err := issuer.LoadOrCreate(state, cfg.Domains)
 	if err != nil {
 		return a.caError(err)
+	}
+	if ca, err = unlockKnown(ca, known); err != nil {
+		return err
 	}
 	a.backends.use(ca)
 	table, err := proxy.NewTable(a.backends.routes(cfg))
@@ -129,6 +141,33 @@ func (a *app) serve(ctx context.Context, args []string) error {
 			return nil
 		}
 	}
+}
+
+// unlockExisting returns the CA that is there with its key, nil if there is none
+// yet.
+func (a *app) unlockExisting(ctx context.Context, state string) (*issuer.CA, error) {
+	ca, err := issuer.Load(state)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, a.caError(err)
+	}
+	return a.unlock(ctx, ca)
+}
+
+// unlockKnown returns ca with its key, where known is the one that was there a
+// moment ago.
+func unlockKnown(ca, known *issuer.CA) (*issuer.CA, error) {
+	switch {
+	case known == nil && ca.Locked():
+		return nil, withHint(errors.New("another process has just made a CA with a passphrase"), "try again")
+	case known == nil:
+		return ca, nil
+	case known.Intermediate().Equal(ca.Intermediate()):
+		return known, nil
+	}
+	return ca.UnlockAs(known)
 }
 
 // shutdown drains, then closes what is left.

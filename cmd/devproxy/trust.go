@@ -135,6 +135,9 @@ func (a *app) trust(ctx context.Context, flags trustFlags) error {
 	if err != nil {
 		return a.caError(err)
 	}
+	if ca, err = a.unlock(ctx, ca); err != nil {
+		return err
+	}
 	stores, err := a.stores(state, ca, flags)
 	if err != nil {
 		return err
@@ -253,7 +256,8 @@ func (a *app) removed(ctx context.Context, found []trust.Status) error {
 }
 
 // stores opens the trust stores of this machine and person. With a CA each one
-// that holds its root is proven by a handshake.
+// that holds its root is proven by a handshake or, if the CA is locked, by the
+// chain to its root.
 func (a *app) stores(state string, ca *issuer.CA, flags trustFlags) (*trust.Machine, error) {
 	// Receipts that somebody else could have written are not acted on.
 	if err := issuer.CheckFolder(state); err != nil && !errors.Is(err, fs.ErrNotExist) {
