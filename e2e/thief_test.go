@@ -74,7 +74,9 @@ func (a authority) sign(t *testing.T, template x509.Certificate) authority {
 	}
 	if !template.IsCA {
 		template.KeyUsage = x509.KeyUsageDigitalSignature
-		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		if template.ExtKeyUsage == nil {
+			template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		}
 	}
 	// Only the name and key identifier of the issuer: x509 would not sign for
 	// one whose key we do not have.

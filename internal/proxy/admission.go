@@ -87,7 +87,7 @@ func (p *Proxy) identify(conn *connection, state *tls.ConnectionState, anchors *
 	} else {
 		chain, reason := anchors.verify(state.PeerCertificates, now)
 		if reason != "" {
-			p.sessions.refused.add(hashOfFirst(state.PeerCertificates))
+			p.sessions.refused.add(refusedCert{anchors.hash(), hashOfFirst(state.PeerCertificates)})
 			return nil, reason
 		}
 		client = newIdentity(chain)
@@ -95,7 +95,7 @@ func (p *Proxy) identify(conn *connection, state *tls.ConnectionState, anchors *
 	}
 	if p.refuseClient != nil {
 		if err := p.refuseClient(client.cert); err != nil {
-			p.sessions.refused.add(hashOfFirst(state.PeerCertificates))
+			p.sessions.refused.add(refusedCert{anchors.hash(), hashOfFirst(state.PeerCertificates)})
 			return nil, err.Error()
 		}
 	}

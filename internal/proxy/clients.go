@@ -106,6 +106,14 @@ func (a *Anchors) same(other *Anchors) bool {
 	return a == other || a != nil && other != nil && a.id == other.id
 }
 
+// hash returns what two anchors that are the same have in common; zero for nil.
+func (a *Anchors) hash() (hash [sha256.Size]byte) {
+	if a != nil {
+		hash = a.id
+	}
+	return hash
+}
+
 // Why a certificate is not accepted, as the log and pages say it.
 const (
 	noneSent     = "none was sent"

@@ -94,10 +94,7 @@ const sessionLabel = "devproxy session 1\x00"
 // sessionEntry describes a session: the host, what was asked for, and the
 // client's certificate.
 func sessionEntry(host string, asked *Anchors, certHash [sha256.Size]byte) []byte {
-	var askedFor [sha256.Size]byte
-	if asked != nil {
-		askedFor = asked.id
-	}
+	askedFor := asked.hash()
 	return bytes.Join([][]byte{[]byte(sessionLabel), askedFor[:], certHash[:], []byte(host)}, nil)
 }
 
@@ -132,7 +129,7 @@ func (s *sessions) bind(config *tls.Config, asked *Anchors) {
 		}
 		for _, entry := range session.Extra {
 			hash, ok := certHashIn(entry)
-			if ok && bytes.Equal(entry, sessionEntry(state.ServerName, asked, hash)) && !s.refused.has(hash) {
+			if ok && bytes.Equal(entry, sessionEntry(state.ServerName, asked, hash)) && !s.refused.has(refusedCert{asked.hash(), hash}) {
 				return session, nil
 			}
 		}
@@ -158,30 +155,33 @@ func hashOfFirst(certs []*x509.Certificate) (hash [sha256.Size]byte) {
 	return hash
 }
 
-// refusedCerts are certificates that were not accepted of late. A client that
-// comes with one in a session gets the chance to choose another.
+// refusedCerts are certificates that were not accepted of late, with the anchors
+// of their host. A client that comes with one in a session gets the chance to
+// choose another.
 type refusedCerts struct {
-	mu     sync.Mutex // guards hashes
-	hashes map[[sha256.Size]byte]bool
+	mu    sync.Mutex // guards known
+	known map[refusedCert]bool
 }
+
+type refusedCert struct{ anchors, cert [sha256.Size]byte }
 
 // maxRefused is how many certificates are remembered. Forgetting costs a client
 // a page more that refuses it.
 const maxRefused = 1000
 
-func (r *refusedCerts) add(hash [sha256.Size]byte) {
+func (r *refusedCerts) add(c refusedCert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hashes == nil || len(r.hashes) >= maxRefused {
-		r.hashes = make(map[[sha256.Size]byte]bool)
+	if r.known == nil || len(r.known) >= maxRefused {
+		r.known = make(map[refusedCert]bool)
 	}
-	r.hashes[hash] = true
+	r.known[c] = true
 }
 
-func (r *refusedCerts) has(hash [sha256.Size]byte) bool {
+func (r *refusedCerts) has(c refusedCert) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.hashes[hash]
+	return r.known[c]
 }
 
 // A keyLog writes the secrets of handshakes to what the function returns at that

@@ -134,9 +134,9 @@ func TestSessionsOfClients(t *testing.T) {
 func TestRefusedCertsAreBounded(t *testing.T) {
 	var r refusedCerts
 	for i := range 3 * maxRefused {
-		r.add([32]byte{byte(i), byte(i >> 8)})
-		if len(r.hashes) > maxRefused {
-			t.Fatalf("%d are remembered", len(r.hashes))
+		r.add(refusedCert{cert: [32]byte{byte(i), byte(i >> 8)}})
+		if len(r.known) > maxRefused {
+			t.Fatalf("%d are remembered", len(r.known))
 		}
 	}
 }
