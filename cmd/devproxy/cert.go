@@ -73,8 +73,8 @@ func oneArg(what, example string) cobra.PositionalArgs {
 
 // certCA loads the CA for signing, and publishes its root where the commands
 // say that it is.
-func (a *app) certCA(context.Context) (state string, ca *issuer.CA, err error) {
-	state, ca, err = a.loadCA()
+func (a *app) certCA(ctx context.Context) (state string, ca *issuer.CA, err error) {
+	state, ca, err = a.signingCA(ctx)
 	if err != nil {
 		return "", nil, err
 	}

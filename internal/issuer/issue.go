@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -117,8 +116,8 @@ func (ca *CA) issue(template *x509.Certificate, public any) (*Issued, error) {
 
 // ready fails if ca cannot sign at now.
 func (ca *CA) ready(now time.Time) error {
-	if ca.key == nil {
-		return errors.New("the key of the CA is locked by its passphrase")
+	if ca.Locked() {
+		return errLocked
 	}
 	return ca.checkTime(now)
 }
