@@ -155,9 +155,9 @@ func presentAny(t *testing.T) {
 	}
 }
 
-// TestClientCertificates gives browsers client certificates while they run, and
+// TestBrowserCertificates gives browsers client certificates while they run, and
 // takes them away again.
-func TestClientCertificates(t *testing.T) {
+func TestBrowserCertificates(t *testing.T) {
 	presentAny(t)
 	classic, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
