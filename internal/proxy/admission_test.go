@@ -110,7 +110,7 @@ func TestForgedHostOfProtected(t *testing.T) {
 		}
 		protocols := new(http.Protocols)
 		protocols.SetHTTP2(true)
-		h2 := &http.Client{Timeout: patience, Transport: &http.Transport{Protocols: protocols, DialTLS: func(string, string) (net.Conn, error) { return dial(sni, "h2"), nil }}}
+		h2 := &http.Client{Timeout: patience, Transport: &http.Transport{Protocols: protocols, DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return dial(sni, "h2"), nil }}}
 		t.Cleanup(h2.CloseIdleConnections)
 		if res, body := get(t, h2, f.url("admin.localhost", "/")); res.StatusCode != 421 {
 			t.Errorf("SNI %q over HTTP/2: got %d %q, want 421", sni, res.StatusCode, body)

@@ -91,6 +91,10 @@ type sessions struct {
 // sessionLabel begins the entry in a ticket that says what the session is for.
 const sessionLabel = "devproxy session 1\x00"
 
+// maxSessionCerts is how many bytes of certificates a client may have sent in a
+// session that can be resumed.
+const maxSessionCerts = 16 << 10
+
 // sessionEntry describes a session: the host, what was asked for, and the
 // client's certificate.
 func sessionEntry(host string, asked *Anchors, certHash [sha256.Size]byte) []byte {
@@ -108,10 +112,16 @@ func sessionEntry(host string, asked *Anchors, certHash [sha256.Size]byte) []byt
 func (s *sessions) bind(config *tls.Config, asked *Anchors) {
 	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		// A client that had no certificate may have one next time, so it is
-		// asked again: nothing is noted, and nothing resumed.
-		if asked == nil || len(state.PeerCertificates) > 0 {
-			session.Extra = append(session.Extra, sessionEntry(state.ServerName, asked, hashOfFirst(state.PeerCertificates)))
+		// asked again. And the certificates are in the ticket, for which there
+		// are 64 KiB: crypto/tls would fail the handshake.
+		size := 0
+		for _, cert := range state.PeerCertificates {
+			size += len(cert.Raw)
 		}
+		if asked != nil && (size == 0 || size > maxSessionCerts) {
+			return []byte{0}, nil // nothing that can be resumed
+		}
+		session.Extra = append(session.Extra, sessionEntry(state.ServerName, asked, hashOfFirst(state.PeerCertificates)))
 		return s.keys.EncryptTicket(state, session)
 	}
 	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {

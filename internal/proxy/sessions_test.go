@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -120,6 +121,17 @@ func TestSessionsOfClients(t *testing.T) {
 			step("without a certificate", "app.localhost", false, 403, 1)
 			client.cert = ca.issue(t, nil)
 			step("with one by now", "app.localhost", false, 200, 1)
+
+			// crypto/tls has no room for these in a ticket.
+			fresh := ca.issue(t, nil)
+			many := &tls.Certificate{Certificate: slices.Clone(fresh.Certificate), PrivateKey: fresh.PrivateKey}
+			for size := 0; size < 100<<10; size += len(ca.root.Raw) {
+				many.Certificate = append(many.Certificate, ca.root.Raw)
+			}
+			client.cert, cache.state = many, nil
+			step("very many certificates", "app.localhost", false, 200, 1)
+			step("very many certificates again", "app.localhost", false, 200, 1)
+			client.cert = fresh
 
 			replace(t, f.table, routes(nil)...)
 			step("turned off", "app.localhost", false, 200, 0)
