@@ -9,7 +9,7 @@ packages="python3-flask python3-django python3-requests python3-websockets
 	gunicorn uwsgi-core uwsgi-plugin-python3
 	chromium firefox-esr libnss3-tools curl openssl gnutls-bin
 	default-jre-headless ca-certificates-java nodejs node-ws gcc libc6-dev
-	wget git zsh fish sudo tshark"
+	wget git zsh fish sudo procps tshark"
 
 # A program that is there without its Debian package serves as well.
 have() {

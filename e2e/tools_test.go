@@ -21,6 +21,8 @@ var packages = map[string]string{
 	"keytool":          "default-jre-headless",
 	"node":             "nodejs",
 	"openssl":          "openssl",
+	"sudo":             "sudo",
+	"sysctl":           "procps",
 	"tshark":           "tshark",
 	"uwsgi":            "uwsgi-core",
 	"wget":             "wget",
