@@ -5,8 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/big"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +26,10 @@ type revocations struct {
 	fixed string // what to do about a ledger that cannot be read
 	log   *zap.Logger
 
-	answers atomic.Pointer[refusals]
+	changing sync.Mutex // held while answers are replaced
+	answers  atomic.Pointer[refusals]
+
+	told *refusals // what load reported last
 }
 
 // refusals is one state of affairs and never changes.
@@ -33,9 +39,10 @@ type refusals struct {
 	// and so change the one but not the other.
 	reasons map[string]error
 
-	ours   []byte // the DER name of the issuer of our certificates
-	broken error  // why the ledger cannot be read; then all of ours are refused
-	gone   bool   // the ledger was there and is not any more
+	file   fs.FileInfo // of the ledger that was read; nil if there was none
+	ours   []byte      // the DER name of the issuer of our certificates
+	broken error       // why the ledger cannot be read; then all of ours are refused
+	gone   bool        // the ledger was there and is not any more
 }
 
 var errUnknownRevocations = errors.New("it may be revoked: the list of those that are cannot be read at the moment")
@@ -45,39 +52,77 @@ var errUnknownRevocations = errors.New("it may be revoked: the list of those tha
 func newRevocations(a *app, state string, ca *issuer.CA, log *zap.Logger) *revocations {
 	r := &revocations{state: state, fixed: "put it right, it is read again at once; see " + a.command("cert list"), log: log}
 	r.answers.Store(&refusals{ours: ca.Intermediate().RawSubject})
-	r.load()
+	r.read()
+	r.told = r.answers.Load()
 	return r
 }
 
 // refuse returns why the client certificate cert is not accepted, a clause that
-// begins with "it", and nil if it is accepted.
+// begins with "it", and nil if it is accepted. It does not wait for load to be
+// called: what was revoked a moment ago is refused now, for the price of one
+// look at the file's inode.
 func (r *revocations) refuse(cert *x509.Certificate) error {
 	now := r.answers.Load()
+	if !sameFile(now.file, r.look()) {
+		r.read()
+		now = r.answers.Load()
+	}
 	if now.broken != nil && bytes.Equal(cert.RawIssuer, now.ours) {
 		return errUnknownRevocations
 	}
 	return now.reasons[serialKey(cert.SerialNumber)]
 }
 
+// look returns what can be seen of the ledger without reading it; nil if there
+// is none.
+func (r *revocations) look() fs.FileInfo {
+	info, err := os.Lstat(ledger.Path(r.state))
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// sameFile reports whether a ledger, which is only ever replaced, is the one it
+// was.
+func sameFile(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
 // serialKey is a serial number as it can be looked up.
 func serialKey(serial *big.Int) string { return string(serial.Bytes()) }
 
-// load follows the ledger and reports whether answers may be others now. What
-// was known stays where the ledger does not say otherwise: nobody becomes
-// welcome again because a file is gone.
+// load follows the ledger and reports whether answers are others than at the
+// last call.
 func (r *revocations) load() (changed bool) {
+	r.read()
+	now := r.answers.Load()
+	changed = !now.same(r.told)
+	r.told = now
+	return changed
+}
+
+// read replaces the answers by those of the ledger. What was known stays where
+// that does not say otherwise: nobody becomes welcome again because a file is
+// gone.
+func (r *revocations) read() {
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	old := r.answers.Load()
-	next := &refusals{ours: old.ours, reasons: old.reasons}
+	next := &refusals{file: r.look(), ours: old.ours, reasons: old.reasons}
 	entries, err := ledger.Read(r.state)
 	if err == nil && entries != nil {
 		next.reasons = reasonsOf(entries)
 	}
 	next.broken = err
 	next.gone = err == nil && entries == nil && len(old.reasons) > 0
-	if next.gone == old.gone && sameText(next.broken, old.broken) && maps.EqualFunc(next.reasons, old.reasons, sameText) {
-		return false
-	}
 	r.answers.Store(next)
+	if next.same(old) {
+		return
+	}
 	file := zap.String("file", ledger.Path(r.state))
 	switch {
 	case next.broken != nil:
@@ -88,7 +133,11 @@ func (r *revocations) load() (changed bool) {
 	default:
 		r.log.Info("revoked certificates loaded", file, zap.Int("revoked", len(next.reasons)))
 	}
-	return true
+}
+
+// same reports whether both refuse the same for the same reasons.
+func (s *refusals) same(o *refusals) bool {
+	return s.gone == o.gone && sameText(s.broken, o.broken) && maps.EqualFunc(s.reasons, o.reasons, sameText)
 }
 
 // hint says what to do about an error of the ledger.
@@ -101,6 +150,8 @@ func (r *revocations) hint(err error) string {
 
 // use takes another CA for ours.
 func (r *revocations) use(ca *issuer.CA) {
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	next := *r.answers.Load()
 	next.ours = ca.Intermediate().RawSubject
 	r.answers.Store(&next)
