@@ -37,6 +37,8 @@ func TestCertShowServers(t *testing.T) {
 	past.NotBefore, past.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
 	demanding := presents(good, between)
 	demanding.ClientAuth = tls.RequireAnyClientCert
+	alone := *p.served("shop.localhost")
+	alone.Certificate = alone.Certificate[:1]
 	for _, tt := range []struct {
 		name    string
 		serves  *tls.Config
@@ -50,6 +52,7 @@ func TestCertShowServers(t *testing.T) {
 		{"self-signed", presents(p.party(server("shop.localhost"), nil)), "shop.localhost", showOptions{}, []string{"verify self-signed fail: "}},
 		{"another name", presents(good, between), "127.0.0.1", showOptions{}, []string{"verify wrong-host fail: "}},
 		{"without the intermediate", presents(good), "shop.localhost", showOptions{}, []string{"verify unknown-issuer fail: "}},
+		{"ours without the intermediate", &tls.Config{Certificates: []tls.Certificate{alone}}, "shop.localhost", showOptions{}, []string{"verify missing-intermediate fail: the certificate of devproxy's intermediate"}},
 		{"a client certificate wanted", demanding, "shop.localhost", showOptions{}, []string{"verify shop.localhost ok: "}},
 		{"a client's certificate", presents(p.party(x509.Certificate{
 			Subject: pkix.Name{CommonName: "alice"}, DNSNames: []string{"shop.localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -87,7 +90,7 @@ func TestCertShowUnreachable(t *testing.T) {
 	many := presents(one)
 	many.Certificates[0].Certificate = slices.Repeat(many.Certificates[0].Certificate, 300)
 	for _, tt := range []struct{ name, target, want, hint string }{
-		{"plain http", strings.TrimPrefix(plain.URL, "http://"), "the server speaks plain HTTP there", "name and the port"},
+		{"plain http", strings.TrimPrefix(plain.URL, "http://"), "the server speaks plain HTTP there", "app.localhost=" + plain.URL},
 		{"nobody", fmt.Sprintf("a.localhost:%d", closed.Port()), "nothing listens there", "see whether the port is right"},
 		{"no such name", nameless.String(), "unrecognized_name", ""},
 		{"closes", p.listen(nil).String(), "closed the connection", ""},

@@ -193,7 +193,7 @@ func (e *examination) trustedHere() (from string, roots *x509.CertPool, err erro
 
 // judgeServer says whether clients accept a server's chain for host.
 func (e *examination) judgeServer(ctx context.Context, chain []*x509.Certificate, host, from string, roots *x509.CertPool, now time.Time) []doctor.Check {
-	found := explain.Explain(ctx, chain, host, roots, now)
+	found := e.explain(ctx, chain, host, roots, now)
 	if ctx.Err() != nil {
 		return []doctor.Check{{Check: "verify", Subject: host, Verdict: doctor.Verdict{
 			State: doctor.Unknown, Detail: fmt.Sprintf("cannot tell within %v: there is too much to look at", showTime),

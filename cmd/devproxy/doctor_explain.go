@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"devproxy/internal/doctor"
@@ -44,7 +45,7 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 		e.explainOwn(t, chain, roots, from)
 		return nil
 	}
-	found := explain.Explain(ctx, chain, t.host, roots, time.Now())
+	found := e.explain(ctx, chain, t.host, roots, time.Now())
 	e.report.Checks = append(e.report.Checks, causeChecks(found)...)
 	if len(found.Causes) == 0 {
 		e.add("verify", t.text, doctor.Verdict{State: doctor.OK, Detail: "verifies against " + from})
@@ -53,6 +54,28 @@ func (e *examination) explainOther(ctx context.Context, t *target, routed bool) 
 		e.add("verify", "note", doctor.Verdict{State: doctor.OK, Detail: note})
 	}
 	return nil
+}
+
+// explain is explain.Explain for one who knows the intermediate of this machine's
+// CA: that it is missing is certain then.
+func (e *examination) explain(ctx context.Context, chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) explain.Explanation {
+	found := explain.Explain(ctx, chain, host, roots, now)
+	if e.seen.ca == nil || len(chain) == 0 {
+		return found
+	}
+	intermediate := e.seen.ca.Intermediate()
+	if slices.ContainsFunc(chain, intermediate.Equal) || chain[0].CheckSignatureFrom(intermediate) != nil {
+		return found
+	}
+	for i := range found.Causes {
+		c := &found.Causes[i]
+		if c.Kind == explain.UnknownIssuer || c.Kind == explain.MissingIntermediate {
+			c.Kind = explain.MissingIntermediate
+			c.Problem = "the certificate of devproxy's intermediate, which issued the server's, is not sent with it"
+			c.Fix = "give the server the whole file that devproxy wrote, not its first certificate only: clients need both"
+		}
+	}
+	return found
 }
 
 // causeChecks says why clients refuse a chain.
@@ -110,6 +133,9 @@ func (e *examination) connectionVerdict(t *target, err error, routed bool) docto
 		v.Fix = "have the server send its own certificate and the intermediates only"
 	case routed:
 		v.Fix = "devproxy serves this host on another port: leave the port out"
+	case errors.Is(err, explain.ErrNotTLS) && t.onThisMachine():
+		v.Fix = fmt.Sprintf("if an app speaks plain HTTP there, open http://%s, or put devproxy before it: %s",
+			t.address(), e.app.command("app.localhost=http://"+t.address()))
 	case hostname.Within(t.host, "localhost"):
 		v.Fix = "no route has this host: " + e.app.command("routes") + " lists those there are"
 	default:

@@ -87,6 +87,13 @@ func (t *target) address() string {
 	return net.JoinHostPort(t.host, strconv.Itoa(int(port)))
 }
 
+// onThisMachine reports whether the target's name or address is this machine's
+// whatever any resolver says.
+func (t *target) onThisMachine() bool {
+	addr, err := netip.ParseAddr(t.host)
+	return err == nil && addr.IsLoopback() || hostname.Within(t.host, "localhost")
+}
+
 // routesOf returns those of routes that answer for the target: the one for
 // its path or, where none was named, all of its host.
 func (t *target) routesOf(routes []config.Route) []config.Route {

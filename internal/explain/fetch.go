@@ -35,7 +35,8 @@ const (
 // and returns what the server presented. It asks for serverName, which is not
 // sent if it is an IP address, and sends nothing after the handshake.
 //
-// A chain of more than 32 certificates or 100 KiB is an [OversizeError].
+// A chain of more than 32 certificates or 100 KiB is an [OversizeError], and a
+// server that does not speak TLS is [ErrNotTLS].
 func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -112,13 +113,22 @@ func reason(err error) error {
 	return err
 }
 
+// ErrNotTLS matches errors of Fetch about a server that does not speak TLS.
+var ErrNotTLS = errors.New("the server does not speak TLS")
+
+// A notTLS says what it speaks instead.
+type notTLS string
+
+func (e notTLS) Error() string        { return string(e) }
+func (e notTLS) Is(target error) bool { return target == ErrNotTLS }
+
 // handshakeReason says what a failed handshake means.
 func handshakeReason(err error, serverName string) error {
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		if string(record.RecordHeader[:]) == "HTTP/" {
-			return errors.New("the server speaks plain HTTP there, not TLS: use http:// or the port for https")
+			return notTLS("the server speaks plain HTTP there, not TLS: use http:// or the port for https")
 		}
-		return errors.New("what answers there does not speak TLS")
+		return notTLS("what answers there does not speak TLS")
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		// crypto/tls does not export its alerts; their words are those of RFC 8446, section 6.
