@@ -8,7 +8,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,7 +82,9 @@ ca.domains = ["shop.example.dev"]
 	}
 
 	registry := rfc5280(t)
-	for what, der := range certs {
+	issued := issuedByHand(t, h)
+	maps.Copy(issued, certs)
+	for what, der := range issued {
 		t.Run("zlint/"+what[:min(len(what), 30)], func(t *testing.T) {
 			found, ran := complaints(t, der, registry)
 			for _, f := range found {
@@ -118,6 +123,33 @@ ca.domains = ["shop.example.dev"]
 		h.run(t, openssl, "verify", "-x509_strict", "-check_ss_sig", "-CAfile", h.rootFile(), intermediate).must(t, 0)
 		h.run(t, openssl, "verify", "-x509_strict", "-check_ss_sig", "-CAfile", h.rootFile(), h.rootFile()).must(t, 0)
 	})
+}
+
+// issuedByHand returns a certificate of each kind that the cert commands make.
+func issuedByHand(t *testing.T, h *home) map[string][]byte {
+	t.Helper()
+	openssl := tool(t, "openssl")
+	h.run(t, openssl, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.csr", "-subj", "/CN=rsa.localhost").must(t, 0)
+	certs := make(map[string][]byte)
+	for what, args := range map[string][]string{
+		"issued for names":           {"issue", "app.localhost", "www.app.localhost", "*.app.localhost"},
+		"issued for an address":      {"issue", "10.0.0.7"},
+		"issued for a client":        {"issue", "--client", "Alice Liddell"},
+		"issued for an e-mail":       {"issue", "--client", "alice@example.com"},
+		"signed for an RSA key":      {"sign", "rsa.csr"},
+		"signed for a client":        {"sign", "rsa.csr", "--client"},
+		"self-signed for names":      {"self-signed", "app.localhost", "www.app.localhost"},
+		"self-signed for an address": {"self-signed", "127.0.0.1"},
+	} {
+		file := filepath.Join(h.work, strings.ReplaceAll(what, " ", "-")+".pem")
+		h.devproxy(t, append(append([]string{"cert"}, args...), "--cert-file", file)...).must(t, 0)
+		block, _ := pem.Decode(readIf(t, file))
+		if block == nil {
+			t.Fatalf("%s: no PEM", what)
+		}
+		certs[what] = block.Bytes
+	}
+	return certs
 }
 
 func pemOf(der []byte) string {
