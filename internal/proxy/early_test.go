@@ -75,12 +75,20 @@ func TestEarlyResponses(t *testing.T) {
 		Route{Host: "app.localhost", Path: "/early/empty", Backend: answersEarly(t, earlyEmpty)},
 		Route{Host: "app.localhost", Path: "/down", Backend: at("127.0.0.1:" + closedPort(t))},
 	)
+	// More at once would be a test of this client: one that gets no turn on a
+	// busy machine for longer than lingerQuiet counts as one that has stopped.
+	const atOnce = 8
+	turns := make(chan struct{}, atOnce)
 	var uploads sync.WaitGroup
 	for _, path := range []string{"/early/sized", "/early/chunked", "/early/empty", "/down"} {
 		for _, size := range []int{1, 1000, 100_000, 600_000, 3_000_000} {
 			for _, chunked := range []bool{false, true} {
 				for range 5 {
-					uploads.Go(func() { f.upload(t, path, size, chunked) })
+					turns <- struct{}{}
+					uploads.Go(func() {
+						defer func() { <-turns }()
+						f.upload(t, path, size, chunked)
+					})
 				}
 			}
 		}
