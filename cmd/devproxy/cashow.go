@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -71,9 +70,7 @@ func (a *app) caShow(ctx context.Context, asJSON bool) error {
 	stores := a.trustStatus(ctx, state, ca)
 	now := time.Now()
 	if asJSON {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(reportCA(state, ca, stores, now))
+		return writeJSON(a.stdout, reportCA(state, ca, stores, now))
 	}
 
 	root := ca.Root()
@@ -119,7 +116,7 @@ func reportCA(state string, ca *issuer.CA, stores []trust.Status, now time.Time)
 		Fingerprint: fingerprint(root),
 		NotBefore:   root.NotBefore,
 		NotAfter:    root.NotAfter,
-		DaysLeft:    daysLeft(ca, now),
+		DaysLeft:    daysLeft(ca.Root().NotAfter, now),
 		SignsFor:    signsFor{DNS: may.DNS, IP: []string{}},
 		Certificate: issuer.RootPath(state),
 		Key:         issuer.Path(state),
@@ -165,15 +162,13 @@ func (a *app) trustWord(s trust.Status) cell {
 	return cell{"cannot tell", yellow}
 }
 
-// daysLeft counts whole days until the root ends.
-func daysLeft(ca *issuer.CA, now time.Time) int {
-	return int(ca.Root().NotAfter.Sub(now).Hours() / 24)
-}
+// daysLeft counts whole days until end, negative ones since then.
+func daysLeft(end, now time.Time) int { return int(end.Sub(now).Hours() / 24) }
 
 func validity(ca *issuer.CA, now time.Time) string {
 	root := ca.Root()
 	return fmt.Sprintf("%s to %s, %s left",
-		root.NotBefore.Format(time.DateOnly), root.NotAfter.Format(time.DateOnly), count(daysLeft(ca, now), "day"))
+		root.NotBefore.Format(time.DateOnly), root.NotAfter.Format(time.DateOnly), count(daysLeft(ca.Root().NotAfter, now), "day"))
 }
 
 // expiryWarning says that ca ends soon and what to do, and is "" while there
@@ -184,5 +179,5 @@ func (a *app) expiryWarning(ca *issuer.CA, now time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf("the CA ends on %s, in %s: replace it with %s",
-		end.Format(time.DateOnly), count(daysLeft(ca, now), "day"), a.command("ca rotate"))
+		end.Format(time.DateOnly), count(daysLeft(ca.Root().NotAfter, now), "day"), a.command("ca rotate"))
 }

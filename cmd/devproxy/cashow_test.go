@@ -47,7 +47,7 @@ func TestCAReport(t *testing.T) {
 		"fingerprint": fingerprint(root),
 		"not_before":  root.NotBefore.Format(time.RFC3339),
 		"not_after":   root.NotAfter.Format(time.RFC3339),
-		"days_left":   float64(daysLeft(ca, now)),
+		"days_left":   float64(daysLeft(ca.Root().NotAfter, now)),
 		"signs_for": map[string]any{
 			"dns": []any{"localhost", "test", "internal", "local", "home.arpa", "shop.example.dev"},
 			"ip":  addresses,

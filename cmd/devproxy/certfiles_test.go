@@ -78,7 +78,7 @@ func TestHandOutFails(t *testing.T) {
 			out.add("key-file", filepath.Join(dir, "none", "second"), "", "", privatePerm).data = []byte("key")
 			var stderr bytes.Buffer
 			a := newApp([]string{"devproxy"}, func(string) string { return "" }, nil, io.Discard, &stderr)
-			e := entryOf(issued.Certificate, ledger.Client, clientNames(issued.Certificate))
+			e := entryOf(issued.Certificate, true)
 			if err := a.handOut(t.Context(), state, ca, e, out); err == nil {
 				t.Fatal("no error")
 			}

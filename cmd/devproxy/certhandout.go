@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"devproxy/internal/certfile"
@@ -38,8 +40,12 @@ func (a *app) handOut(ctx context.Context, state string, ca *issuer.CA, e ledger
 	return err
 }
 
-// entryOf describes a certificate for the ledger.
-func entryOf(cert *x509.Certificate, kind string, names []string) ledger.Entry {
+// entryOf describes a certificate of a server or a client for the ledger.
+func entryOf(cert *x509.Certificate, client bool) ledger.Entry {
+	kind, names := ledger.Server, serverNames(cert)
+	if client {
+		kind, names = ledger.Client, []string{cert.Subject.CommonName}
+	}
 	return ledger.Entry{
 		Serial:      serialText(cert),
 		Kind:        kind,
@@ -61,15 +67,12 @@ func sum(cert *x509.Certificate) string {
 
 // serverNames returns all that a server's certificate is for.
 func serverNames(cert *x509.Certificate) []string {
-	names := append([]string(nil), cert.DNSNames...)
+	names := slices.Clone(cert.DNSNames)
 	for _, ip := range cert.IPAddresses {
 		names = append(names, ip.String())
 	}
 	return names
 }
-
-// clientNames returns whom a client's certificate was issued to.
-func clientNames(cert *x509.Certificate) []string { return []string{cert.Subject.CommonName} }
 
 // chainPEM returns a certificate with its issuer, if there is one, as servers
 // and clients present it.
@@ -102,6 +105,12 @@ func (a *app) printIssued(issued *issuer.Issued, names []string, out *certOutput
 	}
 	a.ui.table(rows)
 	a.notes(issued.Notes)
+}
+
+// inPython is the line of a table that says how Python loads a key and its
+// certificate.
+func inPython(certFile, keyFile string) [2]string {
+	return [2]string{"Python", fmt.Sprintf("context.load_cert_chain(%s, %s)", strconv.Quote(certFile), strconv.Quote(keyFile))}
 }
 
 func (a *app) notes(notes []string) {

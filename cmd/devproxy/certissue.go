@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,7 +9,6 @@ import (
 	"devproxy/internal/certfile"
 	"devproxy/internal/elevate"
 	"devproxy/internal/issuer"
-	"devproxy/internal/ledger"
 )
 
 // certIssueFlags are the flags of cert issue.
@@ -126,14 +123,11 @@ func (a *app) certIssue(ctx context.Context, names []string, forClient bool, fla
 			return err
 		}
 	}
-	kind, names := ledger.Server, serverNames(issued.Certificate)
-	if forClient {
-		kind, names = ledger.Client, clientNames(issued.Certificate)
-	}
-	if err := a.handOut(ctx, state, ca, entryOf(issued.Certificate, kind, names), out); err != nil {
+	entry := entryOf(issued.Certificate, forClient)
+	if err := a.handOut(ctx, state, ca, entry, out); err != nil {
 		return err
 	}
-	a.printIssued(issued, names, out, a.afterIssue(kind, state, certOut.path, keyOut.path, p12Out))
+	a.printIssued(issued, entry.Names, out, a.afterIssue(forClient, state, certOut.path, keyOut.path, p12Out))
 	return nil
 }
 
@@ -147,12 +141,12 @@ func (a *app) newPassword(ctx context.Context, path, passwordFile string) ([]byt
 }
 
 // afterIssue says what to do with the files.
-func (a *app) afterIssue(kind, state, certFile, keyFile string, p12 *certOutput) [][2]string {
+func (a *app) afterIssue(forClient bool, state, certFile, keyFile string, p12 *certOutput) [][2]string {
 	root := issuer.RootPath(state)
-	if kind == ledger.Client {
+	if forClient {
 		next := [][2]string{
 			{"curl", elevate.Command{"curl", "--cacert", root, "--cert", certFile, "--key", keyFile, "https://…"}.String()},
-			{"Python", fmt.Sprintf("context.load_cert_chain(%s, %s)", strconv.Quote(certFile), strconv.Quote(keyFile))},
+			inPython(certFile, keyFile),
 		}
 		if p12 != nil {
 			next = append(next, [2]string{"browsers", a.command("trust --client " + elevate.Command{p12.path}.String())})
@@ -160,7 +154,7 @@ func (a *app) afterIssue(kind, state, certFile, keyFile string, p12 *certOutput)
 		return next
 	}
 	return [][2]string{
-		{"Python", fmt.Sprintf("context.load_cert_chain(%s, %s)", strconv.Quote(certFile), strconv.Quote(keyFile))},
+		inPython(certFile, keyFile),
 		{"clients", "need the root: " + root},
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"time"
@@ -106,9 +105,7 @@ func (a *app) certList(asJSON bool) error {
 				e.Serial, e.Kind, e.Names, e.Fingerprint, e.NotBefore, e.NotAfter, e.Issued, e.Revoked, e.Root, certState(e, root, now),
 			})
 		}
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return writeJSON(a.stdout, report)
 	}
 	if len(entries) == 0 {
 		a.printf("no certificate was issued yet\n")

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,7 +58,7 @@ func (a *app) certSelfSigned(names []string, flags certSelfSignedFlags) error {
 		return err
 	}
 	a.printIssued(issued, serverNames(issued.Certificate), out, [][2]string{
-		{"Python", fmt.Sprintf("context.load_cert_chain(%s, %s)", strconv.Quote(certOut.path), strconv.Quote(keyOut.path))},
+		inPython(certOut.path, keyOut.path),
 		{"clients", "refuse it, but those that are told to trust " + certOut.path},
 	})
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -22,8 +21,8 @@ func (e *examination) revokedChecks(c *x509.Certificate) []doctor.Check {
 			State: doctor.Unknown, Detail: "cannot tell whether it was revoked: " + err.Error(),
 		}}}
 	}
-	sum := sha256.Sum256(c.Raw)
-	i := slices.IndexFunc(entries, func(entry ledger.Entry) bool { return entry.Fingerprint == fmt.Sprintf("%x", sum) })
+	shown := sum(c)
+	i := slices.IndexFunc(entries, func(entry ledger.Entry) bool { return entry.Fingerprint == shown })
 	if i < 0 || entries[i].Revoked.IsZero() {
 		return nil
 	}

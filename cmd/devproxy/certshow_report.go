@@ -168,7 +168,7 @@ func describeCert(c *x509.Certificate, now time.Time) shownCert {
 		Names:         alternativeNames(c.DNSNames, c.IPAddresses, c.EmailAddresses, len(c.URIs), func(i int) string { return c.URIs[i].String() }),
 		NotBefore:     c.NotBefore,
 		NotAfter:      c.NotAfter,
-		DaysLeft:      int(c.NotAfter.Sub(now).Hours() / 24),
+		DaysLeft:      daysLeft(c.NotAfter, now),
 		CA:            c.BasicConstraintsValid && c.IsCA,
 		Permitted:     constrainedNames(c.PermittedDNSDomains, c.PermittedIPRanges, c.PermittedEmailAddresses, c.PermittedURIDomains),
 		Excluded:      constrainedNames(c.ExcludedDNSDomains, c.ExcludedIPRanges, c.ExcludedEmailAddresses, c.ExcludedURIDomains),
@@ -178,7 +178,7 @@ func describeCert(c *x509.Certificate, now time.Time) shownCert {
 		WeakKey:       weakKey(c.PublicKey),
 		WeakSignature: weakSignature(c.SignatureAlgorithm) && !bytes.Equal(c.RawSubject, c.RawIssuer),
 		Fingerprint:   fingerprint(c),
-		Serial:        c.SerialNumber.Text(16),
+		Serial:        serialText(c),
 	}
 	if d.CA && (c.MaxPathLen > 0 || c.MaxPathLenZero) {
 		d.PathLength = &c.MaxPathLen

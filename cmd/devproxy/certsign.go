@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"devproxy/internal/issuer"
-	"devproxy/internal/ledger"
 )
 
 // maxRequest bounds a CSR, in bytes. One with a hundred long names has 30,000.
@@ -88,18 +87,15 @@ func (a *app) certSign(ctx context.Context, path string, flags certSignFlags) er
 		return a.issueError(err)
 	}
 	certOut.data = chainPEM(issued)
-	kind, names := ledger.Server, serverNames(issued.Certificate)
-	if flags.client {
-		kind, names = ledger.Client, clientNames(issued.Certificate)
-	}
-	if err := a.handOut(ctx, state, ca, entryOf(issued.Certificate, kind, names), out); err != nil {
+	entry := entryOf(issued.Certificate, flags.client)
+	if err := a.handOut(ctx, state, ca, entry, out); err != nil {
 		return err
 	}
 	next := [][2]string{{"use", "it together with the key that the request was made with"}}
-	if kind == ledger.Server {
+	if !flags.client {
 		next = append(next, [2]string{"clients", "need the root: " + issuer.RootPath(state)})
 	}
-	a.printIssued(issued, names, out, next)
+	a.printIssued(issued, entry.Names, out, next)
 	return nil
 }
 

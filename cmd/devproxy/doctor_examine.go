@@ -156,7 +156,7 @@ func caAge(ca *issuer.CA, now time.Time, rotate string) doctor.Verdict {
 	if ca.Intermediate().NotAfter.Before(end) {
 		end = ca.Intermediate().NotAfter
 	}
-	left := int(end.Sub(now).Hours() / 24)
+	left := daysLeft(end, now)
 	v := doctor.Verdict{State: doctor.OK, Detail: fmt.Sprintf("valid until %s, %s left", end.Format(time.DateOnly), count(left, "day"))}
 	switch {
 	case !now.Before(end):

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -93,10 +92,7 @@ func (a *app) envJSON(java bool) error {
 	for _, v := range vars {
 		values[v.Name] = v.Value
 	}
-	enc := json.NewEncoder(a.stdout)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(values)
+	return writeJSON(a.stdout, values)
 }
 
 // shell returns the syntax to print in: that of name or, if it is empty, that

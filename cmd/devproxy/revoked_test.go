@@ -108,7 +108,7 @@ func (f *revocable) client(t *testing.T, name string) (*http.Client, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := entryOf(issued.Certificate, ledger.Client, clientNames(issued.Certificate))
+	e := entryOf(issued.Certificate, true)
 	e.Issued, e.Root = time.Now(), sum(f.ca.Root())
 	if err := ledger.Add(t.Context(), f.state, e, nil); err != nil {
 		t.Fatal(err)

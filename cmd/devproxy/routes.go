@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/netip"
 	"slices"
 	"strings"
@@ -79,9 +78,7 @@ func (a *app) routes(ctx context.Context, args []string, asJSON bool) error {
 			}
 			report.Routes = append(report.Routes, r)
 		}
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return writeJSON(a.stdout, report)
 	}
 	if len(found) == 0 {
 		a.printf("no routes\n")
