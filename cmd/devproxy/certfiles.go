@@ -160,12 +160,6 @@ func (o *certOutputs) inPlace() string {
 // problem says why a file cannot be written and what to do.
 func (f *certOutput) problem(err error) error {
 	another := fmt.Sprintf("name another file with --%s", f.flag)
-	cause := err
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		cause = e.Err
-	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
-		cause = e.Err
-	}
 	dir := filepath.Dir(f.path)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -173,7 +167,7 @@ func (f *certOutput) problem(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return withHint(fmt.Errorf("write %s: there is no folder %s", f.path, dir), "make it, or %s", another)
 	}
-	wrapped := fmt.Errorf("write %s: %w", f.path, cause)
+	wrapped := fmt.Errorf("write %s: %w", f.path, pathless(err))
 	if hint := storageHint(err); hint != "" {
 		return withHint(wrapped, "%s, or %s", hint, another)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,9 +17,6 @@ import (
 	"devproxy/internal/hostname"
 	"devproxy/internal/issuer"
 )
-
-// stdinName is the file that is standard input.
-const stdinName = "-"
 
 // certEndings are how files with certificates are named, and no host.
 var certEndings = []string{".pem", ".crt", ".cer", ".der", ".key", ".csr", ".crl", ".p12", ".pfx", ".p7b"}
@@ -80,21 +76,9 @@ func filesNear(path string) string {
 	return "there are: " + strings.Join(found, ", ") + more
 }
 
-// pathless returns what went wrong without the path, which is in our own words.
-func pathless(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
-}
-
 // lookAtFile reads a file, which may be a pipe.
 func (a *app) lookAtFile(ctx context.Context, path string, o showOptions) (*shown, error) {
-	shownName := path
-	data, err := readBounded(path, a.stdin)
-	if path == stdinName {
-		shownName = "standard input"
-	}
+	shownName, data, err := a.readInput(path)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", shownName, pathless(err))
 	}
@@ -118,18 +102,6 @@ func (a *app) lookAtFile(ctx context.Context, path string, o showOptions) (*show
 		return nil, withHint(usagef("%s is not PKCS#12, so it has no password", shownName), "leave --password-file out")
 	}
 	return s, nil
-}
-
-func readBounded(path string, stdin io.Reader) ([]byte, error) {
-	if path != stdinName {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		stdin = f
-	}
-	return io.ReadAll(io.LimitReader(stdin, certfile.MaxSize+1))
 }
 
 // lookAtServer asks a server for its certificates.

@@ -4,23 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"devproxy/internal/certfile"
 	"devproxy/internal/issuer"
 )
-
-// maxRequest bounds a CSR, in bytes. One with a hundred long names has 30,000.
-const maxRequest = 1 << 20
-
-// standardInput is how a command line names it.
-const standardInput = "-"
 
 type certSignFlags struct {
 	life
@@ -59,7 +52,7 @@ func (a *app) certSign(ctx context.Context, path string, flags certSignFlags) er
 		return err
 	}
 	input, usual := path, strings.TrimSuffix(path, filepath.Ext(path))+".pem"
-	if path == standardInput {
+	if path == stdinName {
 		if flags.certFile == "" {
 			return withHint(usagef("a request from standard input has no name to call the certificate after"), "name it with --cert-file")
 		}
@@ -101,34 +94,17 @@ func (a *app) certSign(ctx context.Context, path string, flags certSignFlags) er
 
 // readRequest returns the content of a file, or of standard input.
 func (a *app) readRequest(path string) ([]byte, error) {
-	in, called := a.stdin, "standard input"
-	if path != standardInput {
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, withHint(fmt.Errorf("read the request %s: there is no such file", path),
-				"%s makes one, with a key", a.command("cert request NAME"))
-		}
-		if err != nil {
-			return nil, readingProblem(path, err)
-		}
-		defer f.Close()
-		in, called = f, path
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxRequest+1))
+	called, data, err := a.readInput(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, withHint(fmt.Errorf("read the request %s: there is no such file", called),
+			"%s makes one, with a key", a.command("cert request NAME"))
 	case err != nil:
-		return nil, readingProblem(called, err)
+		return nil, fmt.Errorf("read the request %s: %w", called, pathless(err))
 	case len(data) == 0:
 		return nil, fmt.Errorf("read the request %s: it is empty", called)
-	case len(data) > maxRequest:
-		return nil, fmt.Errorf("read the request %s: it has more than %d bytes, so it is none", called, maxRequest)
+	case len(data) > certfile.MaxSize:
+		return nil, fmt.Errorf("read the request %s: it has more than %d bytes, so it is none", called, certfile.MaxSize)
 	}
 	return data, nil
-}
-
-func readingProblem(path string, err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	return fmt.Errorf("read the request %s: %w", path, err)
 }

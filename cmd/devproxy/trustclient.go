@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -185,12 +184,7 @@ func readClientFile(path string) ([]byte, *certfile.Content, error) {
 	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
 		return nil, nil, fmt.Errorf("read %s: not a regular file", path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, certfile.MaxSize+1))
+	data, err := readFile(path)
 	if err != nil {
 		return nil, nil, err
 	}
