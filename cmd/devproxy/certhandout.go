@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -117,12 +116,4 @@ func (a *app) notes(notes []string) {
 	for _, note := range notes {
 		a.ui.note(note)
 	}
-}
-
-// noTerminal adds to an error of asking how to answer without a terminal.
-func noTerminal(err error) error {
-	if errors.Is(err, errNoTerminal) {
-		return withHint(err, "give a file whose first line is the password: --password-file FILE")
-	}
-	return err
 }

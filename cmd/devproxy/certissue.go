@@ -131,15 +131,6 @@ func (a *app) certIssue(ctx context.Context, names []string, forClient bool, fla
 	return nil
 }
 
-// newPassword returns the password of a PKCS#12 file that is to be written.
-func (a *app) newPassword(ctx context.Context, path, passwordFile string) ([]byte, error) {
-	if passwordFile != "" {
-		return readSecretFile(passwordFile)
-	}
-	password, err := a.askNewSecret(ctx, "password of "+path)
-	return password, noTerminal(err)
-}
-
 // afterIssue says what to do with the files.
 func (a *app) afterIssue(forClient bool, state, certFile, keyFile string, p12 *certOutput) [][2]string {
 	root := issuer.RootPath(state)

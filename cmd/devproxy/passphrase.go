@@ -121,31 +121,11 @@ func (a *app) passphraseIn(ctx context.Context, path string) ([]byte, error) {
 		filepath.Dir(path) != filepath.Clean(a.env(credentialsVar)) {
 		a.ui.warn(fmt.Sprintf("%s, which holds a passphrase, is open to others (mode %#o): make it 0600", path, info.Mode().Perm()))
 	}
-	passphrase, err := a.secretFile(ctx, path)
+	passphrase, err := awaitSecretFile(ctx, path)
 	if err != nil && ctx.Err() == nil {
 		return nil, withHint(fmt.Errorf("read a passphrase: %w", err), "the passphrase is the first line of that file")
 	}
 	return passphrase, err
-}
-
-// secretFile is readSecretFile until ctx ends: opening a pipe takes until
-// somebody writes to it.
-func (a *app) secretFile(ctx context.Context, path string) ([]byte, error) {
-	type result struct {
-		secret []byte
-		err    error
-	}
-	results := make(chan result, 1)
-	go func() { // ends with the process, if nobody writes
-		secret, err := readSecretFile(path)
-		results <- result{secret, err}
-	}()
-	select {
-	case r := <-results:
-		return r.secret, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // unlockUnasked is unlock for those who may neither ask, wait nor warn. It

@@ -128,3 +128,23 @@ func readSecretFile(path string) ([]byte, error) {
 	}
 	return line, nil
 }
+
+// awaitSecretFile is readSecretFile until ctx ends: opening a pipe takes until
+// somebody writes to it.
+func awaitSecretFile(ctx context.Context, path string) ([]byte, error) {
+	type result struct {
+		secret []byte
+		err    error
+	}
+	results := make(chan result, 1)
+	go func() { // ends with the process, if nobody writes
+		secret, err := readSecretFile(path)
+		results <- result{secret, err}
+	}()
+	select {
+	case r := <-results:
+		return r.secret, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
