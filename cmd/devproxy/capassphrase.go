@@ -65,10 +65,7 @@ func (a *app) caPassphrase(ctx context.Context, flags passphraseFlags) error {
 			return err
 		}
 	}
-	err = issuer.SetPassphrase(ctx, state, ca, passphrase, func() {
-		a.ui.warn("another process is replacing the CA: waiting for it")
-	})
-	if err != nil {
+	if err := issuer.SetPassphrase(ctx, state, ca, passphrase, a.waitingForFolder); err != nil {
 		return a.caError(err)
 	}
 	switch {

@@ -138,7 +138,7 @@ func (a *app) ledgerError(err error) error {
 
 // waitingForFolder says why a command stands still.
 func (a *app) waitingForFolder() {
-	a.ui.warn("another process is changing devproxy's folder, maybe a rotation of the CA: waiting for it")
+	a.ui.warn("another process is changing what devproxy keeps, the CA or the list of certificates: waiting for it")
 }
 
 // someNames lists names in a cell of a table.

@@ -105,9 +105,7 @@ type rotation struct {
 func (r *rotation) run(ctx context.Context, domains []string) error {
 	a := r.app
 	open := func(old *issuer.CA) (*issuer.CA, error) { return a.unlock(ctx, old) }
-	p, err := issuer.Prepare(ctx, r.state, domains, open, func() {
-		a.ui.warn("another process is replacing the CA: waiting for it")
-	})
+	p, err := issuer.Prepare(ctx, r.state, domains, open, a.waitingForFolder)
 	if err != nil {
 		return a.caError(err)
 	}
