@@ -1,19 +1,11 @@
 package e2e
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,44 +14,22 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 const filePassword = "secret words"
 
-// clientFile writes NAME.p12 with a client certificate of devproxy's CA and all
-// of its chain, and a file with its password. It returns their paths.
-func clientFile(t *testing.T, h *home, name string, key crypto.Signer) (file, password string) {
+// clientFile has devproxy sign a client certificate for an RSA key, and writes
+// NAME.p12 with both and all of the chain, and a file with its password. It
+// returns their paths.
+func clientFile(t *testing.T, h *home, name string) (file, password string) {
 	t.Helper()
-	th := steal(t, h)
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, th.intermediate, key.Public(), th.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	pem.Encode(&text, &pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	for _, cert := range [][]byte{der, th.intermediate.Raw, th.root.Raw} {
-		pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	}
-	all := h.write(t, name+".pem", text.String())
+	openssl := tool(t, "openssl")
+	h.run(t, openssl, "req", "-new", "-newkey", "rsa:2048", "-noenc", "-subj", "/CN="+name, "-keyout", "client-key.pem", "-out", "client.csr").must(t, 0)
+	h.devproxy(t, "cert", "sign", "--client", "client.csr").must(t, 0)
 	password = h.write(t, "password.txt", filePassword+"\n")
-	file = filepath.Join(h.work, name+".p12")
-	h.run(t, tool(t, "openssl"), "pkcs12", "-export", "-in", all, "-out", file, "-passout", "file:"+password).must(t, 0)
+	file = filepath.Join(h.work, "client.p12")
+	h.run(t, openssl, "pkcs12", "-export", "-in", "client.pem", "-inkey", "client-key.pem", "-certfile", h.rootFile(),
+		"-out", file, "-passout", "file:"+password).must(t, 0)
 	return file, password
 }
 
@@ -155,61 +125,46 @@ func presentAny(t *testing.T) {
 	}
 }
 
-// TestBrowserCertificates gives browsers client certificates while they run, and
-// takes them away again.
+// TestBrowserCertificates gives browsers a client certificate while they run, and
+// takes it away again. The server knows the root only, so that they have to send
+// the chain. TestBrowserClientAuth does it with an ECDSA key and new folders.
 func TestBrowserCertificates(t *testing.T) {
 	presentAny(t)
-	classic, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
+	layout := layouts[0]
+	h := newHome(t)
+	for _, dir := range layout.folders {
+		if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	people := []struct {
-		name, want string
-		key        crypto.Signer
-	}{
-		{"alice@example.com", "alice@example.com, ECDSA", newECKey(t)},
-		{"bob", "bob, RSA", classic},
-	}
-	for i, layout := range layouts {
-		t.Run(layout.name, func(t *testing.T) {
-			h := newHome(t)
-			for _, dir := range layout.folders {
-				if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o700); err != nil {
-					t.Fatal(err)
-				}
-			}
-			h.devproxy(t, "trust", "--user").must(t, 0)
-			browsers := startBrowsers(t, h)
-			admits(t, h, browsers, "nobody")
+	h.devproxy(t, "trust", "--user").must(t, 0)
+	browsers := startBrowsers(t, h)
+	admits(t, h, browsers, "nobody")
 
-			file, password := clientFile(t, h, people[i].name, people[i].key)
-			add := func() result {
-				return h.devproxy(t, "trust", "--client", file, "--password-file", password).must(t, 0)
-			}
-			got := add()
-			for _, b := range browsers {
-				mustList(t, got, "added", b.store)
-			}
-			for _, b := range browsers {
-				mustList(t, add(), "there already", b.store)
-			}
-			admits(t, h, browsers, people[i].want)
-			got = h.devproxy(t, "untrust", "--client", file, "--password-file", password).must(t, 0)
-			for _, b := range browsers {
-				mustList(t, got, "removed", b.store+", client certificate")
-			}
-			admits(t, h, browsers, "nobody")
-			stopBrowsers(t, browsers)
-			for _, dir := range h.databases(t, layout.chromium, layout.firefox+"/*") {
-				list := h.run(t, certutil(t), "-L", "-d", "sql:"+dir).must(t, 0).stdout +
-					h.run(t, certutil(t), "-K", "-d", "sql:"+dir).stdout
-				if strings.Contains(list, "-client") || strings.Contains(list, "-chain") {
-					t.Errorf("%s still holds\n%s", dir, list)
-				}
-			}
-			h.devproxy(t, "untrust").must(t, 0)
-		})
+	file, password := clientFile(t, h, "bob")
+	add := func() result {
+		return h.devproxy(t, "trust", "--client", file, "--password-file", password).must(t, 0)
 	}
+	added, again := add(), add()
+	for _, b := range browsers {
+		mustList(t, added, "added", b.store)
+		mustList(t, again, "there already", b.store)
+	}
+	admits(t, h, browsers, "bob, RSA")
+	removed := h.devproxy(t, "untrust", "--client", file, "--password-file", password).must(t, 0)
+	for _, b := range browsers {
+		mustList(t, removed, "removed", b.store+", client certificate")
+	}
+	admits(t, h, browsers, "nobody")
+	stopBrowsers(t, browsers)
+	for _, dir := range h.databases(t, layout.chromium, layout.firefox+"/*") {
+		list := h.run(t, certutil(t), "-L", "-d", "sql:"+dir).must(t, 0).stdout +
+			h.run(t, certutil(t), "-K", "-d", "sql:"+dir).stdout
+		if strings.Contains(list, "-client") || strings.Contains(list, "-chain") {
+			t.Errorf("%s still holds\n%s", dir, list)
+		}
+	}
+	h.devproxy(t, "untrust").must(t, 0)
 }
 
 // TestClientAsRoot adds a client certificate as "sudo devproxy" does: the file
@@ -221,7 +176,7 @@ func TestClientAsRoot(t *testing.T) {
 	root.work = h.work
 	clean := readMachine(t, root)
 	root.devproxy(t, "trust", "--user").must(t, 0)
-	file, password := clientFile(t, h, "alice@example.com", newECKey(t))
+	file, password := clientFile(t, h, "alice@example.com")
 
 	got := root.devproxy(t, "trust", "--client", filepath.Base(file), "--password-file", password).must(t, 0)
 	mustList(t, got, "added", "Chromium")
@@ -240,13 +195,4 @@ func TestClientAsRoot(t *testing.T) {
 			t.Errorf("~/%s is left", dir)
 		}
 	}
-}
-
-func newECKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -235,7 +234,7 @@ func TestIssuedClients(t *testing.T) {
 	addHosts(t, "127.0.0.1", "byhand.localhost")
 	server := []string{filepath.Join(h.work, "byhand.localhost.pem"), filepath.Join(h.work, "byhand.localhost-key.pem")}
 
-	revokeSerial(t, h, "bob")
+	h.revoke(t, "bob")
 	list := filepath.Join(h.work, "revoked.pem")
 	h.devproxy(t, "cert", "crl", "--crl-file", list).must(t, 0)
 
@@ -267,26 +266,4 @@ func TestIssuedClients(t *testing.T) {
 			}
 		})
 	}
-}
-
-// revokeSerial revokes the certificate of a client, found as a program does.
-func revokeSerial(t *testing.T, h *home, client string) {
-	t.Helper()
-	var listed struct {
-		Certificates []struct {
-			Serial string   `json:"serial"`
-			Names  []string `json:"names"`
-		} `json:"certificates"`
-	}
-	text := h.devproxy(t, "cert", "list", "--json").must(t, 0).stdout
-	if err := json.Unmarshal([]byte(text), &listed); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	for _, c := range listed.Certificates {
-		if slices.Equal(c.Names, []string{client}) {
-			h.devproxy(t, "cert", "revoke", c.Serial).must(t, 0)
-			return
-		}
-	}
-	t.Fatalf("no certificate of %s is listed: %s", client, text)
 }

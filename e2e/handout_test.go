@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // An issuedList is what cert list --json prints, as far as it matters here.
@@ -29,6 +27,18 @@ func (h *home) issued(t *testing.T) issuedList {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// revoke revokes the certificate of a name, found as a program does.
+func (h *home) revoke(t *testing.T, name string) {
+	t.Helper()
+	for _, c := range h.issued(t).Certificates {
+		if c.Names[0] == name {
+			h.devproxy(t, "cert", "revoke", c.Serial).must(t, 0)
+			return
+		}
+	}
+	t.Fatalf("no certificate of %s is listed", name)
 }
 
 // fillDisk leaves no room on the disk of dir, and returns how to make some.
@@ -173,7 +183,7 @@ func TestServerFollowsRevocations(t *testing.T) {
 	s := start(t, h, head+`routes."hello.localhost" = "builtin:hello"`)
 	h.devproxy(t, "cert", "issue", "--client", "alice@example.com").must(t, 0)
 	began := time.Now()
-	h.devproxy(t, "cert", "revoke", h.issued(t).Certificates[0].Serial).must(t, 0)
+	h.revoke(t, "alice@example.com")
 	s.waitLog(t, "revoked certificates loaded", func(l logLine) bool { return l["revoked"] == 1.0 })
 	t.Logf("from cert revoke to the server in %v", time.Since(began))
 
@@ -191,22 +201,6 @@ func TestServerFollowsRevocations(t *testing.T) {
 	s.stop(t)
 }
 
-// typeSecret answers the question that ends what the terminal shows, once
-// devproxy has turned the echo off.
-func (s *session) typeSecret(t *testing.T, question, secret string) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		state, err := unix.IoctlGetTermios(int(s.master.Fd()), unix.TCGETS)
-		if err == nil && state.Lflag&unix.ECHO == 0 && strings.HasSuffix(s.text(), question+": ") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not asked %q within %v:\n%s", question, patience, s.text())
-		}
-	}
-	s.answer(t, secret)
-}
-
 // TestPasswordIsAskedFor types the password of a PKCS#12 file, which nothing
 // shows.
 func TestPasswordIsAskedFor(t *testing.T) {
@@ -215,21 +209,25 @@ func TestPasswordIsAskedFor(t *testing.T) {
 	h.devproxy(t, "ca", "rotate").must(t, 0)
 	issue := []string{"cert", "issue", "--client", "alice@example.com", "--p12"}
 
-	s := h.session(t, issue...)
-	s.typeSecret(t, "New password of alice@example.com.p12", "open sesame")
-	s.typeSecret(t, "The same again", "open sesam")
-	if r := s.end(t).must(t, 1); !strings.Contains(r.stderr, "not entered the same twice") || strings.Contains(r.stderr, "sesam") {
-		t.Errorf("two passwords: %s", r)
+	d := h.converse(t, issue...)
+	d.expect("New password of alice@example.com.p12: ")
+	if d.echoes() {
+		t.Error("what is typed is shown")
 	}
+	d.enter("open sesame\n")
+	d.expect("The same again: ")
+	d.enter("open sesam\n")
+	d.expect("not entered the same twice")
+	d.end(1, "sesam")
 	if names, list := entries(h.work), h.issued(t); len(names) != 0 || len(list.Certificates) != 0 {
 		t.Errorf("after that there are %v, and listed %v", names, list)
 	}
 
-	s = h.session(t, issue...)
-	s.typeSecret(t, "New password of alice@example.com.p12", "open sesame")
-	s.typeSecret(t, "The same again", "open sesame")
-	if r := s.end(t).must(t, 0); strings.Contains(r.stderr, "sesame") {
-		t.Errorf("the password was shown: %s", r)
-	}
+	d = h.converse(t, issue...)
+	d.expect("New password of alice@example.com.p12: ")
+	d.enter("open sesame\n")
+	d.expect("The same again: ")
+	d.enter("open sesame\n")
+	d.end(0, "sesam")
 	h.run(t, openssl, "pkcs12", "-in", "alice@example.com.p12", "-passin", "pass:open sesame", "-noout").must(t, 0)
 }

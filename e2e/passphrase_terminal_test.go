@@ -1,61 +1,27 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A dialogue is devproxy on a terminal of its own, and what that shows.
+// A dialogue is a session in which devproxy asks for secrets. The terminal is
+// the controlling one, so that Ctrl-C is a signal.
 type dialogue struct {
-	t                *testing.T
-	master, terminal *os.File
-	exited           chan int
-
-	mu    sync.Mutex
-	shown bytes.Buffer
-	seen  int // how far it was looked at
+	*session
+	t    *testing.T
+	seen int // how far what is shown was looked at
 }
 
 func (h *home) converse(t *testing.T, args ...string) *dialogue {
 	t.Helper()
-	d := &dialogue{t: t, exited: make(chan int, 1)}
-	d.master, d.terminal = openTerminal(t)
 	cmd := h.command(t, os.Getenv(envBinary), args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = d.terminal, d.terminal, d.terminal
-	cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setctty = true, true // so that Ctrl-C is a signal
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, err := d.master.Read(buf)
-			d.mu.Lock()
-			d.shown.Write(buf[:n])
-			d.mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	}()
-	go func() {
-		cmd.Wait()
-		d.exited <- cmd.ProcessState.ExitCode()
-	}()
-	return d
-}
-
-func (d *dialogue) text() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.shown.String()
+	cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setctty = true, true
+	return &dialogue{session: onSession(t, cmd), t: t}
 }
 
 // expect waits until text is shown, after what was expected before.
@@ -81,7 +47,7 @@ func (d *dialogue) enter(text string) {
 // echoes reports whether the terminal shows what is typed.
 func (d *dialogue) echoes() bool {
 	d.t.Helper()
-	state, err := unix.IoctlGetTermios(int(d.terminal.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(int(d.master.Fd()), unix.TCGETS)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -89,22 +55,17 @@ func (d *dialogue) echoes() bool {
 }
 
 // end waits for the end of devproxy, after which the terminal is as it was and
-// has shown no passphrase.
-func (d *dialogue) end(code int) {
+// has shown no secret.
+func (d *dialogue) end(code int, secrets ...string) {
 	d.t.Helper()
-	select {
-	case got := <-d.exited:
-		if got != code {
-			d.t.Errorf("exit code %d, want %d: %q", got, code, d.text())
-		}
-	case <-time.After(patience):
-		d.t.Fatalf("devproxy does not end: %q", d.text())
-	}
+	shown := d.session.end(d.t).must(d.t, code).stderr
 	if !d.echoes() {
 		d.t.Error("the terminal does not show any more what is typed")
 	}
-	if shown := d.text(); strings.Contains(shown, sesame) || strings.Contains(shown, thyme) {
-		d.t.Errorf("the terminal has shown the passphrase: %q", shown)
+	for _, secret := range secrets {
+		if strings.Contains(shown, secret) {
+			d.t.Errorf("the terminal has shown %q: %q", secret, shown)
+		}
 	}
 }
 
@@ -129,7 +90,7 @@ func TestPassphraseTerminal(t *testing.T) {
 	d.expect("The same again: ")
 	d.enter(thyme + "\n")
 	d.expect("was not entered the same twice: nothing was changed")
-	d.end(1)
+	d.end(1, sesame, thyme)
 	for _, at := range []string{asksIt, "The same again: "} {
 		d = h.converse(t, "ca", "passphrase")
 		d.expect(asksIt)
@@ -139,7 +100,7 @@ func TestPassphraseTerminal(t *testing.T) {
 		}
 		d.enter(ctrlC)
 		d.expect("interrupted")
-		d.end(1)
+		d.end(1, sesame, thyme)
 	}
 	if read(t, h.caFile()) != plain {
 		t.Error("the CA has changed")
@@ -150,7 +111,7 @@ func TestPassphraseTerminal(t *testing.T) {
 	d.expect("The same again: ")
 	d.enter(sesame + "\n")
 	d.expect("has a passphrase now")
-	d.end(0)
+	d.end(0, sesame, thyme)
 	locked := read(t, h.caFile())
 
 	d = h.converse(t, "serve") // three tries
@@ -162,13 +123,13 @@ func TestPassphraseTerminal(t *testing.T) {
 	d.expect(asks)
 	d.enter("\n")
 	d.expect("error: the passphrase does not open the key of the CA")
-	d.end(1)
+	d.end(1, sesame, thyme)
 	for _, command := range []string{"serve", "trust", "ca rotate"} {
 		d = h.converse(t, strings.Fields(command)...)
 		d.expect(asks)
 		d.enter(ctrlC)
 		d.expect("interrupted")
-		d.end(1)
+		d.end(1, sesame, thyme)
 	}
 	if read(t, h.caFile()) != locked {
 		t.Error("the CA has changed")
@@ -182,13 +143,13 @@ func TestPassphraseTerminal(t *testing.T) {
 	d.enter(sesame + "\n")
 	d.expect("hello.localhost")
 	d.enter(ctrlC)
-	d.end(0)
+	d.end(0, sesame, thyme)
 
 	d = h.converse(t, "ca", "passphrase", "--remove")
 	d.expect(asks)
 	d.enter(sesame + "\n")
 	d.expect("has no passphrase any more")
-	d.end(0)
+	d.end(0, sesame, thyme)
 	if read(t, h.caFile()) != plain {
 		t.Error("without a passphrase it is not what it was")
 	}

@@ -43,8 +43,14 @@ type session struct {
 // session starts devproxy on a terminal.
 func (h *home) session(t *testing.T, args ...string) *session {
 	t.Helper()
+	return onSession(t, h.command(t, os.Getenv(envBinary), args...))
+}
+
+// onSession starts a program on a terminal.
+func onSession(t *testing.T, cmd *exec.Cmd) *session {
+	t.Helper()
 	master, terminal := openTerminal(t)
-	s := &session{cmd: h.command(t, os.Getenv(envBinary), args...), master: master, closed: make(chan struct{})}
+	s := &session{cmd: cmd, master: master, closed: make(chan struct{})}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = terminal, terminal, terminal
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
