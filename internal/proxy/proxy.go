@@ -196,10 +196,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 // answer answers a request for a host whose routes are hosted, nil if there are
 // none, from a client that may see it.
 func (p *Proxy) answer(x *exchange, r *http.Request, routes *snapshot, hosted *hostRoutes) {
-	if hosted != nil {
-		x.route = hosted.route(x.path)
-	}
-	if x.route == nil {
+	if x.route = hosted.route(x.path); x.route == nil {
 		p.notFound(x, r, routes)
 	} else if x.route.Backend.Handler != nil {
 		x.handle(r)

@@ -288,19 +288,13 @@ func (s *snapshot) host(name string) *hostRoutes {
 	return nil
 }
 
-// lookup returns the route for a normalised name and an escaped path, or nil.
-// It does not allocate.
-func (s *snapshot) lookup(name, path string) *Route {
-	h := s.host(name)
+// route returns the route for an escaped path, or nil; there may be no h. It
+// tries the prefixes of path that end at a segment, longest first. The length of
+// the longest known path bounds the work, whatever clients send.
+func (h *hostRoutes) route(path string) *Route {
 	if h == nil {
 		return nil
 	}
-	return h.route(path)
-}
-
-// route tries the prefixes of path that end at a segment, longest first. The
-// length of the longest known path bounds the work, whatever clients send.
-func (h *hostRoutes) route(path string) *Route {
 	end := len(path)
 	if end > h.longest {
 		end = strings.LastIndexByte(path[:h.longest+1], '/')

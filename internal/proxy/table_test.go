@@ -75,6 +75,9 @@ var lookupTests = []struct{ host, path, want string }{
 	{"192.0.2.1", "/", ""},
 }
 
+// lookup returns the route for a normalised name and an escaped path, or nil.
+func (s *snapshot) lookup(name, path string) *Route { return s.host(name).route(path) }
+
 func TestLookup(t *testing.T) {
 	s := tableOf(t, lookupTable...)
 	for _, test := range lookupTests {
