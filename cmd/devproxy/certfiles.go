@@ -167,7 +167,7 @@ func (f *certOutput) problem(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return withHint(fmt.Errorf("write %s: there is no folder %s", f.path, dir), "make it, or %s", another)
 	}
-	wrapped := fmt.Errorf("write %s: %w", f.path, pathless(err))
+	wrapped := fmt.Errorf("write %s: %w", f.path, atomicfile.Cause(err))
 	if hint := storageHint(err); hint != "" {
 		return withHint(wrapped, "%s, or %s", hint, another)
 	}

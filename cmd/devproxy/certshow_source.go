@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"devproxy/internal/atomicfile"
 	"devproxy/internal/certfile"
 	"devproxy/internal/config"
 	"devproxy/internal/explain"
@@ -41,7 +42,7 @@ func fileMeant(arg string) (string, error) {
 	case err != nil && looksIt && errors.Is(err, fs.ErrNotExist):
 		return "", withHint(fmt.Errorf("there is no file %s", arg), "%s", orDefault(filesNear(arg), "see whether the name and the folder are right"))
 	case err != nil && looksIt:
-		return "", fmt.Errorf("read %s: %w", arg, pathless(err))
+		return "", fmt.Errorf("read %s: %w", arg, atomicfile.Cause(err))
 	}
 	return "", nil
 }
@@ -80,7 +81,7 @@ func filesNear(path string) string {
 func (a *app) lookAtFile(ctx context.Context, path string, o showOptions) (*shown, error) {
 	shownName, data, err := a.readInput(path)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", shownName, pathless(err))
+		return nil, fmt.Errorf("read %s: %w", shownName, atomicfile.Cause(err))
 	}
 	content, err := certfile.Parse(data)
 	if err != nil {

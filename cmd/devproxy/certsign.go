@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"devproxy/internal/atomicfile"
 	"devproxy/internal/certfile"
 	"devproxy/internal/issuer"
 )
@@ -100,7 +101,7 @@ func (a *app) readRequest(path string) ([]byte, error) {
 		return nil, withHint(fmt.Errorf("read the request %s: there is no such file", called),
 			"%s makes one, with a key", a.command("cert request NAME"))
 	case err != nil:
-		return nil, fmt.Errorf("read the request %s: %w", called, pathless(err))
+		return nil, fmt.Errorf("read the request %s: %w", called, atomicfile.Cause(err))
 	case len(data) == 0:
 		return nil, fmt.Errorf("read the request %s: it is empty", called)
 	case len(data) > certfile.MaxSize:

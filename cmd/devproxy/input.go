@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 
 	"devproxy/internal/certfile"
@@ -36,15 +34,4 @@ func readFile(path string) ([]byte, error) {
 
 func readSome(in io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, certfile.MaxSize+1))
-}
-
-// pathless returns what went wrong without the path, which is in our own words.
-func pathless(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		return e.Err
-	}
-	return err
 }

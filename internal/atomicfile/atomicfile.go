@@ -122,3 +122,15 @@ func Sweep(dir string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Cause returns what the system said, without the path, which the messages of
+// package os repeat and which may be that of a temporary file.
+func Cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
+}

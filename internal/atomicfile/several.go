@@ -176,10 +176,5 @@ func checkDistinct(op string, files []File) error {
 // pathError says that err befell path: the errors of temporary files name
 // those, which nobody knows.
 func pathError(op, path string, err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
-		err = e.Err
-	}
-	return &fs.PathError{Op: op, Path: path, Err: err}
+	return &fs.PathError{Op: op, Path: path, Err: Cause(err)}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -168,7 +167,7 @@ func (b Bundles) update(f file, system systemRoots) (path, warning string, err e
 		return path, warning, nil
 	}
 	if err := atomicfile.Replace(path, data, 0o644); err != nil {
-		return "", "", fmt.Errorf("write %s: %w", path, causeOf(err))
+		return "", "", fmt.Errorf("write %s: %w", path, atomicfile.Cause(err))
 	}
 	return path, warning, nil
 }
@@ -242,16 +241,4 @@ func decode(data []byte) (c content, err error) {
 		}
 	}
 	return c, nil
-}
-
-// causeOf returns what the system said, without the temporary path that the
-// messages of package os repeat.
-func causeOf(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		return e.Err
-	}
-	return err
 }

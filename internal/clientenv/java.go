@@ -115,7 +115,7 @@ func (b Bundles) writeJava(path string, system systemRoots) error {
 		return nil
 	}
 	if err := atomicfile.Replace(path, data, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, causeOf(err))
+		return fmt.Errorf("write %s: %w", path, atomicfile.Cause(err))
 	}
 	return nil
 }

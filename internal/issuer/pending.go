@@ -47,8 +47,8 @@ type Pending struct {
 // A process killed while it holds a Pending leaves the old CA in force and the
 // files of the new one, which do no harm and which the next Prepare takes over
 // if they are whole, younger than a day and of the right constraints and
-// passphrase: its root
-// may be trusted in some stores by then. Otherwise it replaces them.
+// passphrase: its root may be trusted in some stores by then. Otherwise it
+// replaces them.
 //
 // It also works without a CA, and with one that Load refuses. A CA that has
 // only expired passes its constraints on; any other is not believed, so that

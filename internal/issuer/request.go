@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"net"
 )
 
 // NewRequest makes a key and a request (PKCS #10, DER) for a certificate of a
@@ -25,29 +24,21 @@ func NewRequest(names []string) (csr []byte, key *ecdsa.PrivateKey, notes []stri
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("make a key: %v", err)
 	}
-	dns, ips := subjectAltNames(hosts)
+	san := &x509.Certificate{}
+	for _, h := range hosts {
+		h.addTo(san)
+	}
 	csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		// Other CAs want a common name: "openssl ca" does by default.
 		Subject:            commonName(hosts[0]),
 		SignatureAlgorithm: x509.ECDSAWithSHA256,
-		DNSNames:           dns,
-		IPAddresses:        ips,
+		DNSNames:           san.DNSNames,
+		IPAddresses:        san.IPAddresses,
 	}, key)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("make the request: %v", err)
 	}
 	return csr, key, notes, nil
-}
-
-func subjectAltNames(hosts []host) (dns []string, ips []net.IP) {
-	for _, h := range hosts {
-		if h.addr.IsValid() {
-			ips = append(ips, h.addr.AsSlice())
-		} else {
-			dns = append(dns, h.name)
-		}
-	}
-	return dns, ips
 }
 
 // commonName returns the subject of h, which is empty if h does not fit.

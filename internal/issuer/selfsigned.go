@@ -36,7 +36,9 @@ func SelfSigned(names []string, life time.Duration, now time.Time) (*Issued, err
 	}
 	template.Subject.Organization = []string{"devproxy self-signed"}
 	template.AuthorityKeyId = template.SubjectKeyId
-	template.DNSNames, template.IPAddresses = subjectAltNames(hosts)
+	for _, h := range hosts {
+		h.addTo(template)
+	}
 	cert, err := sign(template, template, &key.PublicKey, key)
 	if err != nil {
 		return nil, fmt.Errorf("sign the certificate: %v", err)

@@ -45,13 +45,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // systemError says that doing something with path went wrong. The messages of
 // package os repeat the path, so only their cause is shown.
 func systemError(path, doing string, err error) *Error {
-	cause := err
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		cause = e.Err
-	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
-		cause = e.Err
-	}
-	return &Error{Path: path, Problem: doing + ": " + cause.Error(), Err: err}
+	return &Error{Path: path, Problem: doing + ": " + atomicfile.Cause(err).Error(), Err: err}
 }
 
 // Load reads the CA in the state folder dir, which is locked if its key has a
