@@ -55,11 +55,7 @@ func (d clientDatabase) verify(ctx context.Context, a anchor) (finding, error) {
 	case err != nil:
 		return finding{}, d.explain(err, a)
 	case !held:
-		f := finding{state: NotTrusted}
-		if p, ok := errors.AsType[*problem](d.writable(ctx, a)); ok {
-			f.detail, f.fix = p.detail, p.fix
-		}
-		return f, nil
+		return lacking(d.writable(ctx, a)), nil
 	case !e.Usable && e.Unchecked:
 		return finding{detail: "it is held, but " + e.Detail}, nil
 	case !e.Usable:

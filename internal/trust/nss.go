@@ -67,7 +67,7 @@ func (d *database) verify(ctx context.Context, a anchor) (finding, error) {
 	case err != nil:
 		return finding{}, d.explain(err, a)
 	case !held:
-		return d.lacking(ctx, a), nil
+		return lacking(d.writable(ctx, a)), nil
 	case !e.Trusted && e.Unchecked:
 		return finding{detail: "it is held, but " + e.Detail}, nil
 	case !e.Trusted:
@@ -87,11 +87,11 @@ func (d *database) verify(ctx context.Context, a anchor) (finding, error) {
 	return f, nil
 }
 
-// lacking is the finding for a database without the root: it says what keeps
-// install from putting it there.
-func (d *database) lacking(ctx context.Context, a anchor) finding {
+// lacking is the finding for a database without what it should have: it says
+// what keeps install from putting it there, which is err.
+func lacking(err error) finding {
 	f := finding{state: NotTrusted}
-	if p, ok := errors.AsType[*problem](d.writable(ctx, a)); ok {
+	if p, ok := errors.AsType[*problem](err); ok {
 		f.detail, f.fix = p.detail, p.fix
 	}
 	return f
