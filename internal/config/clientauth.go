@@ -37,7 +37,7 @@ func (p *parser) readClientAuth(t table, key string, r *Route) {
 		t.report("client_ca", fault(`remove client_ca, or write client_auth = "require"`, "nothing asks for certificates"))
 		return
 	default:
-		anchors, warning, e := p.anchors(file)
+		path, anchors, warning, e := p.anchors(file)
 		if e != nil {
 			t.report("client_ca", e)
 			return
@@ -46,7 +46,7 @@ func (p *parser) readClientAuth(t table, key string, r *Route) {
 			warning.Key = t.label("client_ca")
 			p.warn(warning, p.layout.line(t.at("client_ca")...))
 		}
-		r.ClientCA, r.ClientAnchors = clientCAPath(file, p.folder), anchors
+		r.ClientCA, r.ClientAnchors = path, anchors
 	}
 	if !stated || r.Host == "" {
 		return

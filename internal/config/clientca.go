@@ -7,39 +7,27 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
-	"unicode/utf8"
 )
 
 // clientCAHint says what client_ca is.
 const clientCAHint = "name a file with the certificate, in PEM, of the CA that signs the clients' certificates; without client_ca it is devproxy's own"
 
-// clientCAPath returns the path of a client_ca, which begins in folder unless
-// it is absolute.
-func clientCAPath(file, folder string) string {
-	if filepath.IsAbs(file) {
-		return filepath.Clean(file)
+// anchors returns where a client_ca is, and its certificates. What is likely to
+// surprise about them is a warning.
+func (p *parser) anchors(file string) (path string, certs []*x509.Certificate, warning, e *Error) {
+	if file == "" {
+		return "", nil, nil, fault(clientCAHint, "no file")
 	}
-	return filepath.Join(folder, file)
-}
-
-// anchors reads the certificates of a client_ca. What is likely to surprise
-// about them is a warning.
-func (p *parser) anchors(file string) (certs []*x509.Certificate, warning, e *Error) {
-	switch {
-	case strings.TrimSpace(file) == "":
-		return nil, nil, fault(clientCAHint, "no file")
-	case !utf8.ValidString(file) || strings.ContainsFunc(file, unprintable):
-		return nil, nil, fault("", "the path %q contains a character that is not printable", file)
-	case file == "~" || strings.HasPrefix(file, "~/"):
-		return nil, nil, fault("write the whole path", "in the path %q nothing puts a home folder in place of ~", file)
+	if path, e = parseFile(file, p.folder); e != nil {
+		return "", nil, nil, e
 	}
-	data, e := readSmall(clientCAPath(file, p.folder), file)
+	data, e := readSmall(path, file)
 	if e != nil {
-		return nil, nil, e
+		return "", nil, nil, e
 	}
-	return parseAnchors(data, file)
+	certs, warning, e = parseAnchors(data, file)
+	return path, certs, warning, e
 }
 
 // readSmall reads a regular file of up to maxSize bytes, which messages call
