@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +31,39 @@ func (l *secretLog) take() string {
 	defer l.mu.Unlock()
 	defer l.text.Reset()
 	return l.text.String()
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// Secrets are written for hosts of both kinds; a log that cannot be written
+// harms nobody.
+func TestKeyLog(t *testing.T) {
+	secrets := new(secretLog)
+	ca := newClientCA(t)
+	for name, w := range map[string]io.Writer{"kept": secrets, "failing": failingWriter{}, "none": nil} {
+		f := startConfigured(t, func(cfg *Config) { cfg.KeyLog = func() io.Writer { return w } },
+			Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))},
+			Route{Host: "asks.localhost", Path: "/", Backend: app(t, says("fine")), Clients: &asks(true, ca).ClientAuth})
+		for _, host := range []string{"app.localhost", "asks.localhost"} {
+			client := f.as(t, "h1", ca.issue(t, nil))
+			var theirs bytes.Buffer
+			client.Transport.(*http.Transport).TLSClientConfig.KeyLogWriter = &theirs
+			if res, _ := get(t, client, f.url(host, "/")); res.StatusCode != 200 {
+				t.Errorf("%s, %s: got %d", name, host, res.StatusCode)
+			}
+			ours := secrets.take()
+			for line := range strings.Lines(theirs.String()) {
+				if name == "kept" && !strings.Contains(ours, line) {
+					t.Errorf("%s: a secret of the client's is not in our log", host)
+				}
+			}
+			if theirs.Len() == 0 {
+				t.Error("the client has logged no secrets")
+			}
+		}
+	}
 }
 
 // The secrets of every connection that begins while the key log is on are in it,

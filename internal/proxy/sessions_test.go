@@ -2,13 +2,10 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 )
@@ -149,56 +146,6 @@ func TestRefusedCertsAreBounded(t *testing.T) {
 		r.add(refusedCert{cert: [32]byte{byte(i), byte(i >> 8)}})
 		if len(r.known) > maxRefused {
 			t.Fatalf("%d are remembered", len(r.known))
-		}
-	}
-}
-
-// A lockedBuffer is written by several goroutines.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) has(text string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Contains(b.buf.Bytes(), []byte(text))
-}
-
-type failingWriter struct{}
-
-func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
-
-// Secrets are written for hosts of both kinds; a log that cannot be written
-// harms nobody.
-func TestKeyLog(t *testing.T) {
-	var secrets lockedBuffer
-	ca := newClientCA(t)
-	for name, w := range map[string]io.Writer{"kept": &secrets, "failing": failingWriter{}, "none": nil} {
-		f := startConfigured(t, func(cfg *Config) { cfg.KeyLog = func() io.Writer { return w } },
-			Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine"))},
-			Route{Host: "asks.localhost", Path: "/", Backend: app(t, says("fine")), Clients: &asks(true, ca).ClientAuth})
-		for _, host := range []string{"app.localhost", "asks.localhost"} {
-			client := f.as(t, "h1", ca.issue(t, nil))
-			var theirs bytes.Buffer
-			client.Transport.(*http.Transport).TLSClientConfig.KeyLogWriter = &theirs
-			if res, _ := get(t, client, f.url(host, "/")); res.StatusCode != 200 {
-				t.Errorf("%s, %s: got %d", name, host, res.StatusCode)
-			}
-			for line := range bytes.Lines(theirs.Bytes()) {
-				if name == "kept" && !secrets.has(string(line)) {
-					t.Errorf("%s: a secret of the client's is not in our log", host)
-				}
-			}
-			if theirs.Len() == 0 {
-				t.Error("the client has logged no secrets")
-			}
 		}
 	}
 }
