@@ -31,7 +31,6 @@ var owners = []struct{ library, owner, why string }{
 	{"github.com/fsnotify/fsnotify", "devproxy/internal/watch", "how changes are seen ends at watch"},
 	{"github.com/spf13/cobra", "devproxy/cmd/devproxy", "only the command reads flags"},
 	{"modernc.org/sqlite", "devproxy/internal/nssdb", "the databases of browsers end at nssdb"},
-	{"software.sslmate.com/src/go-pkcs12", "devproxy/internal/certfile", "what is in PKCS#12 files ends at certfile"},
 	{"github.com/youmark/pkcs8", "devproxy/internal/issuer", "how the CA's key is encrypted ends at issuer"},
 	{"golang.org/x/term", "devproxy/cmd/devproxy", "only the command talks to a terminal"},
 	{"flag", "devproxy/cmd/devproxy", "only the command reads flags"},
