@@ -76,22 +76,14 @@ func (p *Proxy) admit(x *exchange, r *http.Request, policy *ClientAuth) bool {
 }
 
 // identify returns who a client is by its certificate, or why it is nobody.
-// Signatures are verified once for each connection and set of anchors.
 func (p *Proxy) identify(conn *connection, state *tls.ConnectionState, anchors *Anchors) (client *identity, reason string) {
 	if len(state.PeerCertificates) == 0 {
 		return nil, noneSent
 	}
-	now := time.Now()
-	if known := conn.known.Load(); known != nil && known.anchors.same(anchors) && !now.After(known.client.until) {
-		client = known.client
-	} else {
-		chain, reason := anchors.verify(state.PeerCertificates, now)
-		if reason != "" {
-			p.sessions.refused.add(refusedCert{anchors.hash(), hashOfFirst(state.PeerCertificates)})
-			return nil, reason
-		}
-		client = newIdentity(chain)
-		conn.known.Store(&acquaintance{anchors, client})
+	known := conn.acquaint(anchors, state.PeerCertificates, time.Now())
+	if client = known.client; client == nil {
+		p.sessions.refused.add(refusedCert{anchors.hash(), hashOfFirst(state.PeerCertificates)})
+		return nil, known.reason
 	}
 	if p.refuseClient != nil {
 		if err := p.refuseClient(client.cert); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"devproxy/internal/hostname"
 )
@@ -18,13 +19,49 @@ import (
 // It comes with the context of the handshake, and of every request.
 type connection struct {
 	asked *Anchors // in the handshake, for a certificate that leads to these; nil: for none
-	known atomic.Pointer[acquaintance]
+
+	verifying sync.Mutex // held while known is found anew
+	known     atomic.Pointer[acquaintance]
 }
 
-// An acquaintance is a client whose certificate was found to lead to anchors.
+// An acquaintance is what became of the search for a chain from a client's
+// certificate to anchors.
 type acquaintance struct {
 	anchors *Anchors
-	client  *identity
+	client  *identity // nil: there is none
+	reason  string    // then: why
+	until   time.Time // it has to be looked for anew after that
+}
+
+// strangerTime is how long a connection whose client's certificate leads nowhere
+// is not searched again. What a client sends can make the search a thousand times
+// as dear as a request.
+const strangerTime = 10 * time.Second
+
+// acquaint returns what is known of a client that has sent certificates. One
+// request at a time finds it out, however many of a connection come at once.
+func (c *connection) acquaint(anchors *Anchors, sent []*x509.Certificate, now time.Time) *acquaintance {
+	if known := c.known.Load(); known.holds(anchors, now) {
+		return known
+	}
+	c.verifying.Lock()
+	defer c.verifying.Unlock()
+	if known := c.known.Load(); known.holds(anchors, now) {
+		return known
+	}
+	known := &acquaintance{anchors: anchors, until: now.Add(strangerTime)}
+	chain, reason := anchors.verify(sent, now)
+	if known.reason = reason; reason == "" {
+		known.client = newIdentity(chain)
+		known.until = known.client.until
+	}
+	c.known.Store(known)
+	return known
+}
+
+// holds reports whether a, which may be nil, is about these anchors and counts.
+func (a *acquaintance) holds(anchors *Anchors, now time.Time) bool {
+	return a != nil && a.anchors.same(anchors) && !now.After(a.until)
 }
 
 type connectionKey struct{}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net/http"
 	"slices"
@@ -147,5 +148,36 @@ func TestRefusedCertsAreBounded(t *testing.T) {
 		if len(r.known) > maxRefused {
 			t.Fatalf("%d are remembered", len(r.known))
 		}
+	}
+}
+
+// The search for a chain, for whose length the client cares, takes place once for
+// all requests of a connection, also where it finds nothing.
+func TestAcquaintances(t *testing.T) {
+	ca := newClientCA(t)
+	theirs, others := ca.anchors(), newClientCA(t).anchors()
+	sent := []*x509.Certificate{ca.issue(t, nil).Leaf}
+	now := time.Now()
+
+	conn := new(connection)
+	first := conn.acquaint(others, sent, now)
+	if first.client != nil || first.reason != foreign {
+		t.Fatalf("got %v, %q; want it to be foreign", first.client, first.reason)
+	}
+	if conn.acquaint(others, sent, now.Add(strangerTime)) != first {
+		t.Error("searched again at once")
+	}
+	if conn.acquaint(others, sent, now.Add(strangerTime+1)) == first {
+		t.Error("never searched again")
+	}
+	known := conn.acquaint(theirs, sent, now)
+	if known.client == nil {
+		t.Fatalf("with other anchors: %q", known.reason)
+	}
+	if conn.acquaint(theirs, sent, known.client.until) != known {
+		t.Error("one who is known was verified again")
+	}
+	if late := conn.acquaint(theirs, sent, known.client.until.Add(1)); late.client != nil || late.reason != hasExpired {
+		t.Errorf("after its end: got %v, %q", late.client, late.reason)
 	}
 }
