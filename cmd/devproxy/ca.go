@@ -50,7 +50,7 @@ func (a *app) caPath() error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := issuer.LoadOrCreate(state, nil); err != nil {
+	if _, err := issuer.Publish(state); err != nil {
 		return a.caError(err)
 	}
 	a.printf("%s\n", issuer.RootPath(state))

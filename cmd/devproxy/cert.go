@@ -78,8 +78,12 @@ func (a *app) certCA(ctx context.Context) (state string, ca *issuer.CA, err erro
 	if err != nil {
 		return "", nil, err
 	}
-	if _, _, err := issuer.LoadOrCreate(state, nil); err != nil {
+	now, err := issuer.Publish(state)
+	switch {
+	case err != nil:
 		return "", nil, a.caError(err)
+	case !now.Root().Equal(ca.Root()): // as while the passphrase was typed
+		return "", nil, withHint(errors.New("another process has replaced the CA meanwhile: nothing was done"), "try again")
 	}
 	return state, ca, nil
 }

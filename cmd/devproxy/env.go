@@ -127,7 +127,7 @@ func (a *app) clientVariables(java bool) ([]clientenv.Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca, _, err := issuer.LoadOrCreate(state, nil) // brings root.pem in line
+	ca, err := issuer.Publish(state)
 	if err != nil {
 		return nil, a.caError(err)
 	}

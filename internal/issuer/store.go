@@ -77,6 +77,21 @@ func LoadOrCreate(dir string, domains []string) (ca *CA, created bool, err error
 	return s.loadOrCreate(domains)
 }
 
+// Publish brings root.pem in line with the CA in dir, and returns that as Load
+// does. Unlike LoadOrCreate it makes none, whatever has happened to one that was
+// loaded before.
+func Publish(dir string) (*CA, error) {
+	s, err := newStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	return s.publish(ca)
+}
+
 // PrepareFolder makes the state folder dir, with mode 0700, if it is missing.
 // It fails unless the folder is ours alone and nobody else can replace it, so
 // that what is put there, by us or for a command that runs as root, stays what
