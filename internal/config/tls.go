@@ -1,6 +1,9 @@
 package config
 
-import "path/filepath"
+import (
+	"os"
+	"path/filepath"
+)
 
 // readTLS reads [tls].
 func (p *parser) readTLS(t table) {
@@ -55,9 +58,33 @@ func (c *Config) exposed(r Route, key string) *Error {
 	return e
 }
 
-// within reports whether the path of a file leads into folder or below it, as
-// far as can be seen without following links.
+// within reports whether the path of a file leads into folder or below it. Links
+// are followed, since a repository can bring some along, and two spellings of a
+// name are one where the file system takes them for one.
 func within(file, folder string) bool {
-	rel, err := filepath.Rel(folder, file)
-	return err == nil && filepath.IsLocal(rel)
+	file, folder = followed(file), followed(folder)
+	info, err := os.Stat(folder)
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+		if dir == folder {
+			return true
+		}
+		if other, otherErr := os.Stat(dir); err == nil && otherErr == nil && os.SameFile(info, other) {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			return false
+		}
+	}
+}
+
+// followed returns path without links, as far as it exists.
+func followed(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(followed(parent), filepath.Base(path))
 }
