@@ -62,7 +62,7 @@ func (o *certOutputs) check(input, state string) error {
 			return usagef("--%s and --%s are one file, %s", other.flag, f.flag, f.path)
 		}
 		taken[place] = f
-		if state != "" && within(place, state) {
+		if state != "" && within(f.path, state) {
 			return withHint(usagef("write %s: that is devproxy's own folder", f.path), "name another file with --%s", f.flag)
 		}
 		if err := o.checkFree(f, input); err != nil {
@@ -89,13 +89,25 @@ func (o *certOutputs) place(f *certOutput) (string, error) {
 	return place, nil
 }
 
-// within reports whether path lies in dir or below it.
+// within reports whether path lies in dir or below it, however both are spelt.
 func within(path, dir string) bool {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	own, err := os.Stat(dir)
+	if err != nil {
+		return false
 	}
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
+	if path, err = filepath.Abs(path); err != nil {
+		return false
+	}
+	above, err := filepath.EvalSymlinks(filepath.Dir(path))
+	for ; err == nil; above = filepath.Dir(above) {
+		if info, err := os.Stat(above); err == nil && os.SameFile(info, own) {
+			return true
+		}
+		if above == filepath.Dir(above) {
+			break
+		}
+	}
+	return false
 }
 
 // checkFree fails if something is at the path that may not be replaced.
