@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"devproxy/internal/issuer"
 )
@@ -67,5 +69,44 @@ func TestCAWhilePassphraseIsGiven(t *testing.T) {
 				t.Error("a CA was made")
 			}
 		})
+	}
+}
+
+// TestWaitingEnds interrupts commands that read a pipe into which nobody writes.
+func TestWaitingEnds(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	if _, _, err := issuer.LoadOrCreate(state, nil); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	pipe, out := filepath.Join(dir, "pipe.pem"), filepath.Join(dir, "out")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a := newApp([]string{"devproxy"}, func(name string) string {
+		return map[string]string{"DEVPROXY_HOME": state}[name]
+	}, nil, io.Discard, io.Discard)
+	for _, args := range [][]string{
+		{"cert", "sign", pipe, "--cert-file", out},
+		{"cert", "show", pipe},
+		{"cert", "issue", "--client", "alice@example.com", "--password-file", pipe, "--p12-file", out + ".p12", "--cert-file", out, "--key-file", out + ".key"},
+	} {
+		cmd := a.rootCommand()
+		cmd.SetArgs(args)
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.ExecuteContext(ctx) }()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, errInterrupted) {
+				t.Errorf("%v: %v", args, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%v goes on waiting", args)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("there are %v, %v; want the pipe alone", files, err)
 	}
 }

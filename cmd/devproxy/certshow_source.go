@@ -79,7 +79,7 @@ func filesNear(path string) string {
 
 // lookAtFile reads a file, which may be a pipe.
 func (a *app) lookAtFile(ctx context.Context, path string, o showOptions) (*shown, error) {
-	shownName, data, err := a.readInput(path)
+	shownName, data, err := a.readInput(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", shownName, atomicfile.Cause(err))
 	}

@@ -63,7 +63,7 @@ func (a *app) certSign(ctx context.Context, path string, flags certSignFlags) er
 	if err != nil {
 		return err
 	}
-	csr, err := a.readRequest(path)
+	csr, err := a.readRequest(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -94,9 +94,11 @@ func (a *app) certSign(ctx context.Context, path string, flags certSignFlags) er
 }
 
 // readRequest returns the content of a file, or of standard input.
-func (a *app) readRequest(path string) ([]byte, error) {
-	called, data, err := a.readInput(path)
+func (a *app) readRequest(ctx context.Context, path string) ([]byte, error) {
+	called, data, err := a.readInput(ctx, path)
 	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, withHint(fmt.Errorf("read the request %s: there is no such file", called),
 			"%s makes one, with a key", a.command("cert request NAME"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 
@@ -11,14 +12,15 @@ import (
 const stdinName = "-"
 
 // readInput reads a file that a person named, which may be a pipe, or standard
-// input, and returns how messages call it. See readFile for what is too large.
-func (a *app) readInput(path string) (called string, data []byte, err error) {
+// input, until ctx ends, and returns how messages call it. See readFile for what
+// is too large.
+func (a *app) readInput(ctx context.Context, path string) (called string, data []byte, err error) {
+	called, read := path, func() ([]byte, error) { return readFile(path) }
 	if path == stdinName {
-		data, err = readSome(a.stdin)
-		return "standard input", data, err
+		called, read = "standard input", func() ([]byte, error) { return readSome(a.stdin) }
 	}
-	data, err = readFile(path)
-	return path, data, err
+	data, err = untilDone(ctx, read)
+	return called, data, err
 }
 
 // readFile reads a file with certificates and the like. Of one that is larger

@@ -129,22 +129,28 @@ func readSecretFile(path string) ([]byte, error) {
 	return line, nil
 }
 
-// awaitSecretFile is readSecretFile until ctx ends: opening a pipe takes until
-// somebody writes to it.
+// awaitSecretFile is readSecretFile until ctx ends.
 func awaitSecretFile(ctx context.Context, path string) ([]byte, error) {
+	return untilDone(ctx, func() ([]byte, error) { return readSecretFile(path) })
+}
+
+// untilDone returns what read does, or the error of ctx once that ends: opening
+// a pipe, or reading what somebody types, takes as long as it takes.
+func untilDone[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
-		secret []byte
-		err    error
+		value T
+		err   error
 	}
 	results := make(chan result, 1)
-	go func() { // ends with the process, if nobody writes
-		secret, err := readSecretFile(path)
-		results <- result{secret, err}
+	go func() { // ends with the process, if nothing comes
+		value, err := read()
+		results <- result{value, err}
 	}()
 	select {
 	case r := <-results:
-		return r.secret, r.err
+		return r.value, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
