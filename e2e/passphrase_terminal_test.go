@@ -73,6 +73,7 @@ func (d *dialogue) end(code int, secrets ...string) {
 func TestPassphraseTerminal(t *testing.T) {
 	const (
 		ctrlC  = "\x03"
+		quit   = "\x1c" // Ctrl-\
 		asks   = "Passphrase of the CA's key: "
 		asksIt = "New passphrase: "
 	)
@@ -131,6 +132,11 @@ func TestPassphraseTerminal(t *testing.T) {
 		d.expect("interrupted")
 		d.end(1, sesame, thyme)
 	}
+	d = h.converse(t, "ca", "passphrase")
+	d.expect(asks)
+	d.enter(quit)
+	d.expect("interrupted")
+	d.end(1)
 	if read(t, h.caFile()) != locked {
 		t.Error("the CA has changed")
 	}

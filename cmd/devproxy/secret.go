@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -31,6 +33,11 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask on the terminal: %v", err)
 	}
+	// These end the process where nobody looks for them, and would leave a
+	// terminal that shows nothing of what is typed.
+	deadly := make(chan os.Signal, 1)
+	signal.Notify(deadly, syscall.SIGQUIT, syscall.SIGHUP)
+	defer signal.Stop(deadly)
 	// Before the question, or what is typed at once would be seen.
 	if err := hideInput(fd); err != nil {
 		return nil, fmt.Errorf("ask on the terminal: %w", err)
@@ -62,6 +69,8 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 			return nil, fmt.Errorf("that is longer than %d bytes", maxSecret)
 		}
 		return got.secret, nil
+	case <-deadly:
+		return nil, errInterrupted
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
