@@ -195,13 +195,22 @@ func readClientFile(path string) ([]byte, *certfile.Content, error) {
 	return data, content, nil
 }
 
+// maxChainChecks bounds the signatures that are looked at in a file, whose author
+// can give all its certificates one name. It leaves room for cross-signed CAs.
+const maxChainChecks = 100
+
 // issuers returns those of others that lead from leaf towards its root, without
 // that: servers have it.
 func issuers(leaf *x509.Certificate, others []*x509.Certificate) []*x509.Certificate {
 	var chain []*x509.Certificate
+	checks := 0
 	for at := leaf; ; {
 		i := slices.IndexFunc(others, func(c *x509.Certificate) bool {
-			return bytes.Equal(at.RawIssuer, c.RawSubject) && at.CheckSignatureFrom(c) == nil
+			if !bytes.Equal(at.RawIssuer, c.RawSubject) || checks == maxChainChecks {
+				return false
+			}
+			checks++
+			return at.CheckSignatureFrom(c) == nil
 		})
 		if i < 0 || bytes.Equal(others[i].RawIssuer, others[i].RawSubject) || slices.Contains(chain, others[i]) {
 			return chain

@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -241,5 +243,49 @@ func TestIssuers(t *testing.T) {
 	got := issuers(leaf, []*x509.Certificate{root, other.chain[1], sub, leaf})
 	if len(got) != 1 || got[0] != sub {
 		t.Errorf("got %d certificates, want the intermediate", len(got))
+	}
+}
+
+// TestIssuersOfManyNamesakes: a file of certificates that all have one name makes
+// no endless work, and an honest one among strangers is found whole.
+func TestIssuersOfManyNamesakes(t *testing.T) {
+	linked := func(n int, name func(i int) string) []*x509.Certificate {
+		var chain []*x509.Certificate // each signed by the next, the last by nobody here
+		key := func() *ecdsa.PrivateKey {
+			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return key
+		}
+		own, signer := key(), key()
+		for i := range n {
+			template := &x509.Certificate{
+				SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: name(i)},
+				NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+			}
+			parent := &x509.Certificate{Subject: pkix.Name{CommonName: name(i + 1)}}
+			der, err := x509.CreateCertificate(rand.Reader, template, parent, &own.PublicKey, signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain = append(chain, cert)
+			own, signer = signer, key()
+		}
+		return chain
+	}
+	honest := linked(4, func(i int) string { return fmt.Sprint("honest ", i) })
+	hostile := linked(120, func(i int) string { return fmt.Sprint("either ", i%2) })
+	backwards := slices.Clone(hostile[1:])
+	slices.Reverse(backwards)
+	if got := issuers(honest[0], slices.Concat(backwards, honest[1:])); !slices.Equal(got, honest[1:]) {
+		t.Errorf("honest: got %d certificates, want %d", len(got), 3)
+	}
+	if got := issuers(hostile[0], backwards); len(got) > 3 {
+		t.Errorf("hostile: got %d certificates, want the search to end after %d signatures", len(got), maxChainChecks)
 	}
 }
