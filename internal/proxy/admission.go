@@ -39,6 +39,9 @@ func (p *Proxy) enforce(x *exchange, r *http.Request, routes *snapshot, hosted *
 	}
 	if p.admit(x, r, hosted.clients) {
 		defer p.guards.leave(x.guard)
+		if x.client != nil {
+			defer time.AfterFunc(time.Until(x.client.until)+time.Second, func() { p.recheck(x.guard) }).Stop()
+		}
 		p.answer(x, r.WithContext(ctx), routes, hosted)
 	}
 }
@@ -171,17 +174,22 @@ func (p *Proxy) clientCertHint(policy *ClientAuth, host string) *fact {
 // RecheckClients ends at once what runs for clients whose certificates are not
 // accepted any more: responses, event streams and upgraded connections. It is to
 // be called after the answers of Config.RefuseClient or of the hosts' Anchors
-// have changed; when the routes do, it happens by itself.
+// have changed; when the routes do, or a certificate expires, it happens by itself.
 func (p *Proxy) RecheckClients() {
 	for _, g := range p.guards.nextTurn() {
-		policy := p.table.current.Load().clients(g.host)
-		if policy == nil {
-			continue
-		}
-		client, reason := p.identify(g.conn, g.tls, policy.anchors())
-		if client == nil && (policy.Require || g.accepted) {
-			g.end(policy, reason)
-		}
+		p.recheck(g)
+	}
+}
+
+// recheck ends an exchange whose client is not let in any more.
+func (p *Proxy) recheck(g *guard) {
+	policy := p.table.current.Load().clients(g.host)
+	if policy == nil {
+		return
+	}
+	client, reason := p.identify(g.conn, g.tls, policy.anchors())
+	if client == nil && (policy.Require || g.accepted) {
+		g.end(policy, reason)
 	}
 }
 

@@ -289,6 +289,32 @@ func TestVerdictsEnd(t *testing.T) {
 	})
 }
 
+// What runs when a certificate expires ends with it.
+func TestStreamsEndWithTheCertificate(t *testing.T) {
+	ca := newClientCA(t)
+	left := make(chan struct{}, 2)
+	backend := app(t, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		left <- struct{}{}
+	})
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: backend, Clients: &asks(true, ca).ClientAuth})
+	both(t, func(t *testing.T, protocol string) {
+		brief := ca.issue(t, func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(2*time.Second)
+		})
+		res, err := f.as(t, protocol, brief).Get(f.url("app.localhost", "/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != 200 {
+			t.Fatalf("got %s", res.Status)
+		}
+		receive(t, "the end of the stream", left)
+	})
+}
+
 // What runs for a client whose certificate is not accepted any more ends at
 // once, and nothing else does.
 func TestRecheckClients(t *testing.T) {
