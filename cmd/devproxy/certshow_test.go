@@ -1,13 +1,16 @@
 package main
 
 import (
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -158,9 +161,45 @@ func TestCertShowRevoked(t *testing.T) {
 	}
 	r, _ = p.show(file, showOptions{})
 	p.expectChecks(r, "verify shop.example ok: ", "revoked revoked fail: it was revoked on ")
+	disguised := *good
+	disguised.cert = withOtherSignature(t, good.cert)
+	r, _ = p.show(p.write("disguised.pem", chainText(&disguised, between), 0o600), showOptions{})
+	p.expectChecks(r, "verify shop.example ok: ", "revoked revoked fail: it was revoked on ")
 	if err := os.WriteFile(ledger.Path(state), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r, _ = p.show(file, showOptions{})
 	p.expectChecks(r, "verify shop.example ok: ", "revoked revoked unknown: cannot tell")
+}
+
+// withOtherSignature writes the signature of a certificate in its other valid way,
+// which needs no key: (r, -s) for (r, s).
+func withOtherSignature(t *testing.T, cert *x509.Certificate) *x509.Certificate {
+	t.Helper()
+	var signed struct {
+		Inner, Algorithm asn1.RawValue
+		Signature        asn1.BitString
+	}
+	var signature struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(cert.Raw, &signed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(signed.Signature.Bytes, &signature); err != nil {
+		t.Fatal(err)
+	}
+	signature.S.Sub(elliptic.P256().Params().N, signature.S)
+	other, err := asn1.Marshal(signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed.Signature = asn1.BitString{Bytes: other, BitLength: 8 * len(other)}
+	der, err := asn1.Marshal(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
 }
