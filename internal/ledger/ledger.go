@@ -199,8 +199,8 @@ func (e *SerialError) Error() string {
 // find returns the index of the entry that a serial number as a person gives
 // it means.
 func find(entries []Entry, given string) (int, error) {
-	serial, ok := normalSerial(given)
-	if !ok {
+	serial, digits := normalSerial(given)
+	if serial == "" {
 		return 0, &SerialError{Serial: given, Bad: true}
 	}
 	var at []int
@@ -213,7 +213,7 @@ func find(entries []Entry, given string) (int, error) {
 		}
 	}
 	switch {
-	case len(serial) < shortest:
+	case digits < shortest:
 		return 0, &SerialError{Serial: given, Short: true}
 	case len(at) == 1:
 		return at[0], nil
@@ -225,12 +225,17 @@ func find(entries []Entry, given string) (int, error) {
 	return 0, e
 }
 
-// normalSerial returns a serial number as entries have it: "0x0A:1b" is a1b.
-func normalSerial(given string) (string, bool) {
+// normalSerial returns a serial number as entries have it, "" if it is none, and
+// how many digits were given: "0x0A:1b" is a1b of four digits. openssl x509
+// writes a zero before an odd number of digits, and "serial=" before all.
+func normalSerial(given string) (serial string, digits int) {
 	s := strings.ToLower(strings.TrimSpace(given))
-	s = strings.TrimPrefix(s, "0x")
-	s = strings.TrimLeft(strings.ReplaceAll(s, ":", ""), "0")
-	return s, s != "" && strings.Trim(s, hexDigits) == ""
+	s = strings.TrimPrefix(strings.TrimPrefix(s, "serial="), "0x")
+	s = strings.ReplaceAll(s, ":", "")
+	if strings.Trim(s, hexDigits) != "" {
+		return "", 0
+	}
+	return strings.TrimLeft(s, "0"), len(s)
 }
 
 // Short returns the beginnings by which the serial numbers of entries can be

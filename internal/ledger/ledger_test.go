@@ -162,12 +162,16 @@ func TestRevoke(t *testing.T) {
 		{"0Xf0e1d2c3", other},
 		{two, two},
 		{"07F", short},
+		{"serial=F0E1D2C3B4A59687F0E1D2C3B4A59687F0E1D2", other},
+		{"0F0E1D2C", other}, // the first eight of an odd number of digits
 		{"f0e1d2c", "too short: give at least 8 digits"},
 		{"a1b2c3d4", "the beginning of several: " + one + " (alice@example.com); " + two},
 		{"12345678", "no certificate with serial number \"12345678\" was issued here"},
 		{other + "0", "no certificate with serial number"},
 		{"", "is not a hexadecimal number"},
 		{"0x", "is not a hexadecimal number"},
+		{"serial=", "is not a hexadecimal number"},
+		{"00000000", "is not a hexadecimal number"},
 		{"alice@example.com", "is not a hexadecimal number"},
 	} {
 		t.Run(tt.given, func(t *testing.T) {
