@@ -51,23 +51,33 @@ func (l *life) check() error {
 
 func (l *life) duration() time.Duration { return time.Duration(l.days) * 24 * time.Hour }
 
-// someArgs is cobra's MinimumNArgs(1) with the exit code for wrong usage.
-func someArgs(what, example string) cobra.PositionalArgs {
+// someArgs is cobra's MinimumNArgs(1) with the exit code for wrong usage, and a
+// hint from a format and the words of commands for it.
+func (a *app) someArgs(what, hint string, commands ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return withHint(usagef("which %s?", what), "such as: %s", example)
+			return a.which(what, hint, commands...)
 		}
 		return nil
 	}
 }
 
+// which is the error for an argument that is missing.
+func (a *app) which(what, hint string, commands ...string) error {
+	lines := make([]any, len(commands))
+	for i, words := range commands {
+		lines[i] = a.command(words)
+	}
+	return withHint(usagef("which %s?", what), hint, lines...)
+}
+
 // oneArg is someArgs for commands that take exactly one.
-func oneArg(what, example string) cobra.PositionalArgs {
+func (a *app) oneArg(what, hint string, commands ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
 			return usagef("unexpected argument %q", args[1])
 		}
-		return someArgs(what, example)(cmd, args)
+		return a.someArgs(what, hint, commands...)(cmd, args)
 	}
 }
 

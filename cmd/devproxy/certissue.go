@@ -60,15 +60,15 @@ func addForce(cmd *cobra.Command, force *bool) {
 	cmd.Flags().BoolVar(force, "force", false, "replace files that exist")
 }
 
-// order returns what is asked for, and how its files are called.
-func (f *certIssueFlags) order(names []string, forClient bool) (o issuer.Order, base string, err error) {
+// certOrder returns what is asked for, and how its files are called.
+func (a *app) certOrder(f *certIssueFlags, names []string, forClient bool) (o issuer.Order, base string, err error) {
 	switch {
 	case forClient && len(names) > 0:
 		return o, "", withHint(usagef("--client and names of a server exclude each other"), "issue one certificate for each")
 	case forClient && f.client == "":
 		return o, "", usagef("--client is empty")
 	case !forClient && len(names) == 0:
-		return o, "", withHint(usagef("which name?"), "such as: cert issue shop.localhost; or for a client: cert issue --client alice@example.com")
+		return o, "", a.which("name", "such as: %s; or for a client: %s", "cert issue shop.localhost", "cert issue --client alice@example.com")
 	case f.passwordFile != "" && !f.p12:
 		return o, "", withHint(usagef("--password-file is for --p12 only"), "PEM files have no password; add --p12, or leave it out")
 	}
@@ -84,7 +84,7 @@ func (f *certIssueFlags) order(names []string, forClient bool) (o issuer.Order, 
 }
 
 func (a *app) certIssue(ctx context.Context, names []string, forClient bool, flags certIssueFlags) error {
-	order, base, err := flags.order(names, forClient)
+	order, base, err := a.certOrder(&flags, names, forClient)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ server. The request can go to any CA: the key stays here. No CA of devproxy's is
 needed.`,
 		Example: `  devproxy cert request shop.localhost
   devproxy cert sign shop.localhost.csr`,
-		Args: someArgs("name", "cert request shop.localhost"),
+		Args: a.someArgs("name", "such as: %s", "cert request shop.localhost"),
 		RunE: func(_ *cobra.Command, args []string) error { return a.certRequest(args, flags) },
 	}
 	cmd.Flags().StringVar(&flags.keyFile, "key-file", "", "write the key to this `file`")

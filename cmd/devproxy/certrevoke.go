@@ -22,7 +22,7 @@ There is no way back: issue another one.
 
 SERIAL is the serial number as cert list, a browser or openssl prints it; its
 first eight digits will do where they are of one certificate only.`,
-		Args: oneArg("serial number", "cert revoke 1f0c3a5b; see cert list"),
+		Args: a.oneArg("serial number", "%s lists them", "cert list"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0]) },
 	}
 }

@@ -25,7 +25,7 @@ func (a *app) certSelfSignedCommand() *cobra.Command {
 tutorials do. No client accepts it unless it is told to trust exactly this
 certificate: cert issue is the better way. No CA is needed.`,
 		Example: `  devproxy cert self-signed shop.localhost`,
-		Args:    someArgs("name", "cert self-signed shop.localhost"),
+		Args:    a.someArgs("name", "such as: %s", "cert self-signed shop.localhost"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.certSelfSigned(args, flags) },
 	}
 	flags.life.add(cmd)

@@ -30,7 +30,7 @@ func (e *examination) revokedChecks(c *x509.Certificate) []doctor.Check {
 	return []doctor.Check{{Check: "revoked", Subject: "revoked", Verdict: doctor.Verdict{
 		State:  doctor.Fail,
 		Detail: "it was revoked on " + entries[i].Revoked.Format(time.DateOnly) + ": devproxy refuses it, and so does who reads the CA's revocation list",
-		Fix:    "have another issued: " + e.app.command("cert issue"),
+		Fix:    "have another issued: " + e.app.command("cert issue NAME"),
 	}}}
 }
 

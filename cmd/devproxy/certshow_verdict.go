@@ -224,7 +224,7 @@ func (e *examination) judgeServer(ctx context.Context, chain []*x509.Certificate
 		add("note", "another CA", doctor.Verdict{
 			State:  doctor.OK,
 			Detail: "a devproxy issued it, but another CA than the one on this machine now",
-			Fix:    "have it issued anew: " + e.app.command("cert issue") + ", or restart " + e.app.command("serve"),
+			Fix:    "have it issued anew: " + e.app.command("cert issue NAME") + ", or restart " + e.app.command("serve"),
 		})
 	}
 	for _, note := range found.Notes {

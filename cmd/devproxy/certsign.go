@@ -38,7 +38,7 @@ is named after the request.`,
 		Example: `  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout shop-key.pem \
     -subj / -addext subjectAltName=DNS:shop.localhost -out shop.csr
   devproxy cert sign shop.csr`,
-		Args: oneArg("request", "cert sign shop.csr"),
+		Args: a.oneArg("request", "such as: %s", "cert sign shop.csr"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.certSign(cmd.Context(), args[0], flags) },
 	}
 	cmd.Flags().BoolVar(&flags.client, "client", false, "issue it for a client")
