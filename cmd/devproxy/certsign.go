@@ -67,6 +67,9 @@ func (a *app) certSign(ctx context.Context, path string, flags certSignFlags) er
 	if err != nil {
 		return err
 	}
+	if err := issuer.CheckRequest(csr, flags.client); err != nil {
+		return a.issueError(err)
+	}
 	out := &certOutputs{force: flags.force}
 	certOut := out.add("cert-file", flags.certFile, usual, "certificate and intermediate", publicPerm)
 	if err := out.check(input, state); err != nil {

@@ -14,20 +14,9 @@ import (
 // that it asks for, such as to be a CA, is left out and noted. The error is a
 // *RuleError if the request is at fault.
 func (ca *CA) SignRequest(csr []byte, client bool, life time.Duration, now time.Time) (*Issued, error) {
-	req, err := parseRequest(csr)
+	req, keyNotes, err := openRequest(csr, client)
 	if err != nil {
 		return nil, err
-	}
-	keyNotes, err := checkRequestKey(req.PublicKey, client)
-	if err != nil {
-		return nil, err
-	}
-	// Only now: to check against an absurd key takes long.
-	if err := req.CheckSignature(); err != nil {
-		return nil, &RuleError{
-			Problem: fmt.Sprintf("the signature of the request is not good (%v): it is damaged, or was not made with its own key", err),
-			Hint:    "make a new request",
-		}
 	}
 	order, notes, err := orderOf(req, client)
 	if err != nil {
@@ -45,6 +34,31 @@ func (ca *CA) SignRequest(csr []byte, client bool, life time.Duration, now time.
 	}
 	issued.Notes = slices.Concat(keyNotes, notes, more)
 	return issued, nil
+}
+
+// CheckRequest returns the error of SignRequest for what is no request, or one
+// with a bad key or signature: all that can be seen without the CA.
+func CheckRequest(csr []byte, client bool) error {
+	_, _, err := openRequest(csr, client)
+	return err
+}
+
+// openRequest reads a request and checks its key and its signature.
+func openRequest(csr []byte, client bool) (req *x509.CertificateRequest, notes []string, err error) {
+	if req, err = parseRequest(csr); err != nil {
+		return nil, nil, err
+	}
+	if notes, err = checkRequestKey(req.PublicKey, client); err != nil {
+		return nil, nil, err
+	}
+	// Only now: to check against an absurd key takes long.
+	if err := req.CheckSignature(); err != nil {
+		return nil, nil, &RuleError{
+			Problem: fmt.Sprintf("the signature of the request is not good (%v): it is damaged, or was not made with its own key", err),
+			Hint:    "make a new request",
+		}
+	}
+	return req, notes, nil
 }
 
 // orderOf returns what req asks for, as far as it can be had.
