@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -19,6 +20,12 @@ import (
 const (
 	privatePerm = 0o600 // keys, and what comes with one
 	publicPerm  = 0o644
+)
+
+// The flags that name files with a private key in them.
+const (
+	keyFileFlag = "key-file"
+	p12FileFlag = "p12-file"
 )
 
 // A certOutput is one file that a cert command writes.
@@ -127,12 +134,30 @@ func (o *certOutputs) checkFree(f *certOutput, input string) error {
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		return withHint(fmt.Errorf("write %s: it is a folder", f.path), "name a file in it with --%s", f.flag)
+	case mode.IsRegular() && !f.hasKey() && holdsKey(f.path):
+		return withHint(fmt.Errorf("write %s: it exists already, and holds a private key", f.path), "name another file with --%s", f.flag)
 	case !o.force:
 		return f.problem(fs.ErrExist)
 	case !mode.IsRegular() && mode&fs.ModeSymlink == 0:
 		return withHint(fmt.Errorf("write %s: it is not a regular file", f.path), "name another file with --%s", f.flag)
 	}
 	return nil
+}
+
+// hasKey reports whether a private key is to be in the file.
+func (f *certOutput) hasKey() bool { return f.flag == keyFileFlag || f.flag == p12FileFlag }
+
+// holdsKey reports whether there is a private key in a file. Many a tutorial
+// has the key in shop.pem when it makes shop.csr, whose certificate would be
+// called the same.
+func holdsKey(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxRequest))
+	return err == nil && bytes.Contains(data, []byte("PRIVATE KEY-----"))
 }
 
 // put writes the files.

@@ -40,7 +40,7 @@ certificates for its routes by itself.`,
   devproxy cert issue 127.0.0.1
   devproxy cert issue --client alice@example.com --p12`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			flags.p12 = flags.p12 || cmd.Flags().Changed("p12-file")
+			flags.p12 = flags.p12 || cmd.Flags().Changed(p12FileFlag)
 			return a.certIssue(cmd.Context(), args, cmd.Flags().Changed("client"), flags)
 		},
 	}
@@ -50,8 +50,8 @@ certificates for its routes by itself.`,
 	f.BoolVar(&flags.p12, "p12", false, "also write key and certificates as PKCS#12, for browsers and Java; asks for a password")
 	f.StringVar(&flags.passwordFile, "password-file", "", "take the password for PKCS#12 from the first line of this `file`")
 	f.StringVar(&flags.certFile, "cert-file", "", "write the certificates to this `file`")
-	f.StringVar(&flags.keyFile, "key-file", "", "write the key to this `file`")
-	f.StringVar(&flags.p12File, "p12-file", "", "write PKCS#12 to this `file`")
+	f.StringVar(&flags.keyFile, keyFileFlag, "", "write the key to this `file`")
+	f.StringVar(&flags.p12File, p12FileFlag, "", "write PKCS#12 to this `file`")
 	addForce(cmd, &flags.force)
 	return cmd
 }
@@ -94,10 +94,10 @@ func (a *app) certIssue(ctx context.Context, names []string, forClient bool, fla
 	}
 	out := &certOutputs{force: flags.force}
 	certOut := out.add("cert-file", flags.certFile, base+".pem", "certificate and intermediate", privatePerm)
-	keyOut := out.add("key-file", flags.keyFile, base+"-key.pem", "private key", privatePerm)
+	keyOut := out.add(keyFileFlag, flags.keyFile, base+"-key.pem", "private key", privatePerm)
 	var p12Out *certOutput
 	if flags.p12 {
-		p12Out = out.add("p12-file", flags.p12File, base+".p12", "all of it as PKCS#12, with the password", privatePerm)
+		p12Out = out.add(p12FileFlag, flags.p12File, base+".p12", "all of it as PKCS#12, with the password", privatePerm)
 	}
 	if err := out.check(flags.passwordFile, state); err != nil {
 		return err

@@ -30,7 +30,7 @@ needed.`,
 		Args: a.someArgs("name", "such as: %s", "cert request shop.localhost"),
 		RunE: func(_ *cobra.Command, args []string) error { return a.certRequest(args, flags) },
 	}
-	cmd.Flags().StringVar(&flags.keyFile, "key-file", "", "write the key to this `file`")
+	cmd.Flags().StringVar(&flags.keyFile, keyFileFlag, "", "write the key to this `file`")
 	cmd.Flags().StringVar(&flags.csrFile, "csr-file", "", "write the request to this `file`")
 	addForce(cmd, &flags.force)
 	return cmd
@@ -40,7 +40,7 @@ func (a *app) certRequest(names []string, flags certRequestFlags) error {
 	base := serverBase(names[0])
 	out := &certOutputs{force: flags.force}
 	csrOut := out.add("csr-file", flags.csrFile, base+".csr", "certificate signing request", publicPerm)
-	keyOut := out.add("key-file", flags.keyFile, base+"-key.pem", "private key", privatePerm)
+	keyOut := out.add(keyFileFlag, flags.keyFile, base+"-key.pem", "private key", privatePerm)
 	if err := out.check("", a.anyStateDir()); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ certificate: cert issue is the better way. No CA is needed.`,
 	}
 	flags.life.add(cmd)
 	cmd.Flags().StringVar(&flags.certFile, "cert-file", "", "write the certificate to this `file`")
-	cmd.Flags().StringVar(&flags.keyFile, "key-file", "", "write the key to this `file`")
+	cmd.Flags().StringVar(&flags.keyFile, keyFileFlag, "", "write the key to this `file`")
 	addForce(cmd, &flags.force)
 	return cmd
 }
@@ -42,7 +42,7 @@ func (a *app) certSelfSigned(names []string, flags certSelfSignedFlags) error {
 	base := serverBase(names[0]) + "-self-signed"
 	out := &certOutputs{force: flags.force}
 	certOut := out.add("cert-file", flags.certFile, base+".pem", "certificate, signed by its own key", privatePerm)
-	keyOut := out.add("key-file", flags.keyFile, base+"-key.pem", "private key", privatePerm)
+	keyOut := out.add(keyFileFlag, flags.keyFile, base+"-key.pem", "private key", privatePerm)
 	if err := out.check("", a.anyStateDir()); err != nil {
 		return err
 	}
