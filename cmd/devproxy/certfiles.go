@@ -61,6 +61,9 @@ func (o *certOutputs) add(flag, given, usual, what string, perm fs.FileMode) *ce
 func (o *certOutputs) check(input, state string) error {
 	taken := make(map[string]*certOutput)
 	for _, f := range o.files {
+		if f.path == standardInput {
+			return withHint(usagef("--%s %s: it takes a file only", f.flag, f.path), "./%s is a file of that name", f.path)
+		}
 		place, err := o.place(f)
 		if err != nil {
 			return err
