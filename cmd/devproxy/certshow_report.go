@@ -289,9 +289,10 @@ func (n shownNames) all() (all []string) {
 	return all
 }
 
-// someOf joins the first of many.
+// someOf joins the first of many: as many as the constraints of a CA of ours
+// with no domains of its own, at least.
 func someOf(all []string) string {
-	const most = 12
+	const most = 16
 	if more := len(all) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), more)
 	}
