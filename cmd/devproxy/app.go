@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -111,6 +113,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 trust incomplete
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if number, ok := errors.AsType[*strconv.NumError](err); ok {
+			problem, _, _ := strings.Cut(err.Error(), ": "+number.Error())
+			err = errors.New(problem + ": not a whole number")
+		}
 		return withHint(&usageError{err}, "see %s --help", a.self+strings.TrimPrefix(cmd.CommandPath(), "devproxy"))
 	})
 	root.PersistentFlags().StringVarP(&a.configFile, "config", "c", "", "use this `file` instead of searching for devproxy.toml")
