@@ -54,6 +54,27 @@ func (d *dialogue) echoes() bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
+// suspend stops devproxy and has it go on, as Ctrl-Z and fg of a shell do, which
+// takes the terminal for itself in between.
+func (d *dialogue) suspend() {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(unix.SIGSTOP); err != nil {
+		d.t.Fatal(err)
+	}
+	fd := int(d.master.Fd())
+	state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	state.Lflag |= unix.ECHO
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, state); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.cmd.Process.Signal(unix.SIGCONT); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // end waits for the end of devproxy, after which the terminal is as it was and
 // has shown no secret.
 func (d *dialogue) end(code int, secrets ...string) {
@@ -108,7 +129,11 @@ func TestPassphraseTerminal(t *testing.T) {
 	}
 	d = h.converse(t, "ca", "passphrase")
 	d.expect(asksIt)
+	d.suspend()
+	d.expect(asksIt)
 	d.enter(sesame + "\n")
+	d.expect("The same again: ")
+	d.suspend()
 	d.expect("The same again: ")
 	d.enter(sesame + "\n")
 	d.expect("has a passphrase now")

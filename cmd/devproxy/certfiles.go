@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -61,7 +60,7 @@ func (o *certOutputs) add(flag, given, usual, what string, perm fs.FileMode) *ce
 func (o *certOutputs) check(input, state string) error {
 	taken := make(map[string]*certOutput)
 	for _, f := range o.files {
-		if f.path == standardInput {
+		if f.path == stdinName {
 			return withHint(usagef("--%s %s: it takes a file only", f.flag, f.path), "./%s is a file of that name", f.path)
 		}
 		place, err := o.place(f)
@@ -154,12 +153,7 @@ func (f *certOutput) hasKey() bool { return f.flag == keyFileFlag || f.flag == p
 // has the key in shop.pem when it makes shop.csr, whose certificate would be
 // called the same.
 func holdsKey(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxRequest))
+	data, err := readFile(path)
 	return err == nil && bytes.Contains(data, []byte("PRIVATE KEY-----"))
 }
 

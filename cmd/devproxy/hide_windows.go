@@ -1,6 +1,10 @@
 package main
 
-import "golang.org/x/sys/windows"
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
 
 // hideInput stops a console from showing what is typed.
 func hideInput(fd int) error {
@@ -12,3 +16,6 @@ func hideInput(fd int) error {
 	mode |= windows.ENABLE_PROCESSED_INPUT | windows.ENABLE_LINE_INPUT
 	return windows.SetConsoleMode(windows.Handle(fd), mode)
 }
+
+// resumptions reports nothing: no process is suspended from a console.
+func resumptions() (resumed <-chan os.Signal, done func()) { return nil, func() {} }

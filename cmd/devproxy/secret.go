@@ -38,6 +38,8 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 	deadly := make(chan os.Signal, 1)
 	signal.Notify(deadly, syscall.SIGQUIT, syscall.SIGHUP)
 	defer signal.Stop(deadly)
+	resumed, done := resumptions()
+	defer done()
 	// Before the question, or what is typed at once would be seen.
 	if err := hideInput(fd); err != nil {
 		return nil, fmt.Errorf("ask on the terminal: %w", err)
@@ -56,23 +58,31 @@ func (a *app) askSecret(ctx context.Context, prompt string) ([]byte, error) {
 		secret, err := readTypedLine(in)
 		answers <- answer{secret, err}
 	}()
-	select {
-	case got := <-answers:
-		switch {
-		case ctx.Err() != nil:
+	for {
+		select {
+		case got := <-answers:
+			switch {
+			case ctx.Err() != nil:
+				return nil, ctx.Err()
+			case errors.Is(got.err, io.EOF):
+				return nil, errors.New("nothing was entered")
+			case got.err != nil:
+				return nil, fmt.Errorf("ask on the terminal: %v", got.err)
+			case len(got.secret) > maxSecret:
+				return nil, fmt.Errorf("that is longer than %d bytes", maxSecret)
+			}
+			return got.secret, nil
+		case <-resumed:
+			// The shell has made the terminal show what is typed, for itself.
+			if err := hideInput(fd); err != nil {
+				return nil, fmt.Errorf("ask on the terminal: %w", err)
+			}
+			fmt.Fprintf(a.stderr, "%s: ", printable(prompt))
+		case <-deadly:
+			return nil, errInterrupted
+		case <-ctx.Done():
 			return nil, ctx.Err()
-		case errors.Is(got.err, io.EOF):
-			return nil, errors.New("nothing was entered")
-		case got.err != nil:
-			return nil, fmt.Errorf("ask on the terminal: %v", got.err)
-		case len(got.secret) > maxSecret:
-			return nil, fmt.Errorf("that is longer than %d bytes", maxSecret)
 		}
-		return got.secret, nil
-	case <-deadly:
-		return nil, errInterrupted
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }
 
