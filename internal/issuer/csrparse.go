@@ -21,7 +21,10 @@ const maxRequest = 64 << 10
 // check the signature.
 func parseRequest(data []byte) (*x509.CertificateRequest, error) {
 	if len(data) > maxRequest {
-		return nil, &RuleError{Problem: fmt.Sprintf("the request is larger than %d KiB", maxRequest>>10)}
+		return nil, &RuleError{
+			Problem: fmt.Sprintf("the request is larger than %d KiB", maxRequest>>10),
+			Hint:    fmt.Sprintf("a certificate takes %d names: make several requests", maxNames),
+		}
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &RuleError{Problem: "the request is empty"}
