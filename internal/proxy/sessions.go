@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -91,8 +92,27 @@ func (p *Proxy) configFor(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Con
 	config := base.Clone()
 	config.ClientAuth = tls.RequestClientCert
 	config.ClientCAs = anchors.names // crypto/tls verifies nothing by them
+	config.VerifyPeerCertificate = boundSent
 	p.sessions.bind(config, anchors)
 	return config
+}
+
+// maxSentCerts is how many bytes of certificates a client may send. crypto/tls
+// keeps them, ten times as large in memory, for as long as the connection is
+// open, whoever made them.
+const maxSentCerts = 32 << 10
+
+// boundSent ends the handshake of a client that sends more than maxSentCerts,
+// for tls.Config.VerifyPeerCertificate.
+func boundSent(raw [][]byte, _ [][]*x509.Certificate) error {
+	size := 0
+	for _, cert := range raw {
+		size += len(cert)
+	}
+	if size > maxSentCerts {
+		return fmt.Errorf("the client sends %d bytes of certificates, more than %d", size, maxSentCerts)
+	}
+	return nil
 }
 
 // clients returns what is asked of the clients of a host by its SNI; nil:

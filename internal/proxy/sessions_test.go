@@ -120,15 +120,15 @@ func TestSessionsOfClients(t *testing.T) {
 			client.cert = ca.issue(t, nil)
 			step("with one by now", "app.localhost", false, 200, 1)
 
-			// crypto/tls has no room for these in a ticket.
+			// These would make a ticket too large.
 			fresh := ca.issue(t, nil)
 			many := &tls.Certificate{Certificate: slices.Clone(fresh.Certificate), PrivateKey: fresh.PrivateKey}
-			for size := 0; size < 100<<10; size += len(ca.root.Raw) {
+			for size := 0; size < maxSentCerts-3*len(ca.root.Raw); size += len(ca.root.Raw) {
 				many.Certificate = append(many.Certificate, ca.root.Raw)
 			}
 			client.cert, cache.state = many, nil
-			step("very many certificates", "app.localhost", false, 200, 1)
-			step("very many certificates again", "app.localhost", false, 200, 1)
+			step("many certificates", "app.localhost", false, 200, 1)
+			step("many certificates again", "app.localhost", false, 200, 1)
 			client.cert = fresh
 
 			replace(t, f.table, routes(nil)...)
@@ -138,6 +138,29 @@ func TestSessionsOfClients(t *testing.T) {
 			step("turned on", "app.localhost", false, 200, 1)
 			step("turned on, again", "app.localhost", true, 200, 0)
 		})
+	}
+}
+
+// What crypto/tls keeps of a client for as long as its connection is open has a
+// limit.
+func TestSentCertsAreBounded(t *testing.T) {
+	ca := newClientCA(t)
+	f := start(t,
+		Route{Host: "app.localhost", Path: "/", Backend: app(t, says("fine")), Clients: &asks(true, ca).ClientAuth})
+	for _, many := range []bool{false, true} {
+		cert := ca.issue(t, nil)
+		for size := 0; many && size < maxSentCerts; size += len(ca.root.Raw) {
+			cert.Certificate = append(cert.Certificate, ca.root.Raw)
+		}
+		for _, proto := range []string{"h1", "h2"} {
+			res, err := f.as(t, proto, cert).Get(f.url("app.localhost", "/"))
+			if err == nil {
+				res.Body.Close()
+			}
+			if (err != nil) != many {
+				t.Errorf("%s, more than the limit %t: got %v", proto, many, err)
+			}
+		}
 	}
 }
 
