@@ -3,17 +3,21 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"devproxy/internal/atomicfile"
+	"devproxy/internal/certfile"
 	"devproxy/internal/issuer"
 	"devproxy/internal/ledger"
 )
 
 func (a *app) certRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "revoke SERIAL",
+		Use:   "revoke SERIAL|FILE",
 		Short: "Have a certificate refused from now on",
 		Long: `Revoke a certificate that cert issue or cert sign made. A running devproxy
 refuses it from the next request on, on connections that are open as well. Other
@@ -21,7 +25,8 @@ servers do so if they are given the list of cert crl and told to look at it.
 There is no way back: issue another one.
 
 SERIAL is the serial number as cert list, a browser or openssl prints it; its
-first eight digits will do where they are of one certificate only.`,
+first eight digits will do where they are of one certificate only. FILE holds
+the certificate itself, as PEM or DER; the first one counts.`,
 		Args: a.oneArg("serial number", "%s lists them", "cert list"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0]) },
 	}
@@ -37,6 +42,12 @@ func (a *app) certRevoke(ctx context.Context, serial string) error {
 	}
 	now := time.Now()
 	e, err := ledger.Revoke(ctx, state, serial, now, a.waitingForFolder)
+	if bad, ok := errors.AsType[*ledger.SerialError](err); ok && bad.Bad && isFile(serial) {
+		if serial, err = a.serialIn(ctx, serial); err != nil {
+			return err
+		}
+		e, err = ledger.Revoke(ctx, state, serial, now, a.waitingForFolder)
+	}
 	if bad, ok := errors.AsType[*ledger.SerialError](err); ok {
 		if bad.Bad || bad.Short {
 			err = &usageError{err}
@@ -53,6 +64,28 @@ func (a *app) certRevoke(ctx context.Context, serial string) error {
 	a.printf("%s: the %s certificate of %s, serial %s\n", word, e.Kind, printable(someNames(e.Names)), e.Serial)
 	a.afterRevoke(e, ca, now)
 	return nil
+}
+
+// isFile reports whether there is a regular file at path.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// serialIn returns the serial number of the first certificate in a file.
+func (a *app) serialIn(ctx context.Context, path string) (string, error) {
+	_, data, err := a.readInput(ctx, path)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, atomicfile.Cause(err))
+	}
+	content, err := certfile.Parse(data)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read %s: %v", path, err)
+	case len(content.Certificates) == 0:
+		return "", withHint(fmt.Errorf("read %s: there is no certificate in it", path), "%s lists the serial numbers", a.command("cert list"))
+	}
+	return serialText(content.Certificates[0]), nil
 }
 
 // afterRevoke says what revoking does and what it does not.
