@@ -73,6 +73,9 @@ func (r shownReport) headline() string {
 		if s.ALPN != "" {
 			words = append(words, s.ALPN)
 		}
+		if s.AsksClient {
+			parts = append(parts, "asks for a client certificate")
+		}
 		return s.Name + at + ": " + strings.Join(append(words, parts...), ", ")
 	}
 	if s.PKCS12 {

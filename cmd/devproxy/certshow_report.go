@@ -45,6 +45,7 @@ type shownSource struct {
 	Version     string `json:"tls_version,omitzero"`
 	CipherSuite string `json:"cipher_suite,omitzero"`
 	ALPN        string `json:"alpn,omitzero"`
+	AsksClient  bool   `json:"asks_client_certificate,omitzero"`
 }
 
 // shownNames are subject alternative names or constraints.

@@ -63,6 +63,9 @@ func TestCertShowServers(t *testing.T) {
 			at := p.listen(tt.serves)
 			r, _ := p.show(fmt.Sprintf("%s:%d", tt.host, at.Port()), tt.options)
 			p.expectChecks(r, tt.want...)
+			if r.Source.AsksClient != (tt.serves.ClientAuth != tls.NoClientCert) {
+				t.Errorf("asks for a client certificate: %t", r.Source.AsksClient)
+			}
 			if r.Source.Kind != "server" || r.Source.Address != at.String() || r.Source.Version != "TLS 1.3" || len(r.Certificates) != len(tt.serves.Certificates[0].Certificate) {
 				t.Errorf("got %+v, %d certificates", r.Source, len(r.Certificates))
 			}

@@ -116,7 +116,7 @@ func (e *examination) lookAtServer(ctx context.Context, t *target, o showOptions
 			return &shown{
 				source: shownSource{
 					Kind: "server", Name: t.text, Address: place,
-					Version: presented.Version, CipherSuite: presented.CipherSuite, ALPN: presented.ALPN,
+					Version: presented.Version, CipherSuite: presented.CipherSuite, ALPN: presented.ALPN, AsksClient: presented.AsksClient,
 				},
 				content: &certfile.Content{Certificates: presented.Chain},
 				host:    host,

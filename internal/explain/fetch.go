@@ -19,6 +19,7 @@ type Presented struct {
 	Version     string              // of TLS, such as "TLS 1.3"
 	CipherSuite string              // its IANA name
 	ALPN        string              // the protocol chosen of h2 and http/1.1; "" if none
+	AsksClient  bool                // it asks for a client certificate; none was sent
 }
 
 // patience bounds connection and handshake together, if ctx does not sooner.
@@ -47,11 +48,16 @@ func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
 	defer raw.Close()
 
 	var presented Presented
+	asks := false
 	conn := tls.Client(raw, &tls.Config{
 		ServerName:         canonical(serverName),
 		InsecureSkipVerify: true, // Explain judges
 		MinVersion:         tls.VersionTLS10,
 		NextProtos:         []string{"h2", "http/1.1"},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asks = true
+			return new(tls.Certificate), nil
+		},
 		// A server that wants a client certificate ends the handshake after this.
 		VerifyConnection: func(s tls.ConnectionState) error {
 			if err := bounded(s.PeerCertificates); err != nil {
@@ -68,6 +74,7 @@ func Fetch(ctx context.Context, addr, serverName string) (Presented, error) {
 	})
 	err = conn.HandshakeContext(ctx)
 	if len(presented.Chain) > 0 {
+		presented.AsksClient = asks
 		return presented, nil
 	}
 	if err == nil {

@@ -63,6 +63,9 @@ func TestFetch(t *testing.T) {
 			if len(got.Chain) != 2 || !got.Chain[0].Equal(s.sent[0].cert) || !got.Chain[1].Equal(between.cert) {
 				t.Errorf("got a chain of %d, want leaf and intermediate", len(got.Chain))
 			}
+			if want := tt.config.ClientAuth != tls.NoClientCert; got.AsksClient != want {
+				t.Errorf("asks for a client certificate: %t, want %t", got.AsksClient, want)
+			}
 			if got.Version != tt.version || got.ALPN != tt.alpn || !strings.HasPrefix(got.CipherSuite, "TLS_") {
 				t.Errorf("got %q, %q, %q, want %q, %q and a cipher suite", got.Version, got.ALPN, got.CipherSuite, tt.version, tt.alpn)
 			}
