@@ -254,9 +254,7 @@ func TestFits(t *testing.T) {
 
 // TestParseOpenSSL reads what openssl writes.
 func TestParseOpenSSL(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("no openssl here")
-	}
+	needs(t, "openssl")
 	dir := t.TempDir()
 	openssl := func(args ...string) {
 		t.Helper()
@@ -301,4 +299,16 @@ func TestParseOpenSSL(t *testing.T) {
 			t.Errorf("%s: opened as %v, %v", file, chain, err)
 		}
 	}
+}
+
+// needs skips the test without the program name, or fails it in CI.
+func needs(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing", name)
+	}
+	t.Skipf("%s is missing", name)
 }

@@ -208,9 +208,7 @@ func TestOthersOpenPKCS12(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var out []byte
 			for _, c := range tt.commands {
-				if _, err := exec.LookPath(c[0]); err != nil {
-					t.Skipf("no %s here", c[0])
-				}
+				needs(t, c[0])
 				cmd := exec.CommandContext(t.Context(), c[0], c[1:]...)
 				cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+dir)
 				var err error
