@@ -32,7 +32,8 @@ func (b *backends) clients(cfg *config.Config) map[string]*proxy.ClientAuth {
 	return byHost
 }
 
-// clientHint says how to get a certificate for the clients of a host.
+// clientHint says how to get a certificate for the clients of a host. Neither
+// command needs the configuration.
 func (a *app) clientHint(string) string {
-	return a.command("cert issue --client NAME --p12") + " && " + a.command("trust --client NAME.p12")
+	return a.self + " cert issue --client NAME --p12 && " + a.self + " trust --client NAME.p12"
 }
