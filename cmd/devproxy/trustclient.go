@@ -56,7 +56,7 @@ func (a *app) trustClient(ctx context.Context, flags trustFlags) error {
 	}
 	if len(found) == 0 {
 		return withHint(fmt.Errorf("%w: there is no Chromium and no Firefox on this machine", errTrustIncomplete),
-			"curl takes the file as it is: curl --cert-type P12 --cert %s:PASSWORD", printable(flags.client))
+			"curl takes certificate and key as PEM: curl --cert CERTIFICATE.pem --key KEY.pem")
 	}
 	if ctx.Err() != nil {
 		a.storeTable(changed(found), a.clientWord)
