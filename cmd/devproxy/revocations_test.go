@@ -26,7 +26,7 @@ type revocable struct {
 }
 
 // newRevocable starts with the given content of the ledger, "" being none.
-func newRevocable(t *testing.T, content string) *revocable {
+func newRevocable(t testing.TB, content string) *revocable {
 	t.Helper()
 	f := &revocable{state: filepath.Join(t.TempDir(), "state")}
 	var err error
@@ -43,7 +43,7 @@ func newRevocable(t *testing.T, content string) *revocable {
 	return f
 }
 
-func (f *revocable) write(t *testing.T, content string) {
+func (f *revocable) write(t testing.TB, content string) {
 	t.Helper()
 	if err := os.WriteFile(ledger.Path(f.state), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func (f *revocable) ours(serial int64) *x509.Certificate {
 	return &x509.Certificate{SerialNumber: big.NewInt(serial), RawIssuer: f.ca.Intermediate().RawSubject}
 }
 
-func (f *revocable) issue(t *testing.T, serial int64) {
+func (f *revocable) issue(t testing.TB, serial int64) {
 	t.Helper()
 	now := time.Now()
 	err := ledger.Add(t.Context(), f.state, ledger.Entry{
@@ -68,7 +68,7 @@ func (f *revocable) issue(t *testing.T, serial int64) {
 	}
 }
 
-func (f *revocable) revoke(t *testing.T, serial int64) {
+func (f *revocable) revoke(t testing.TB, serial int64) {
 	t.Helper()
 	if _, err := ledger.Revoke(t.Context(), f.state, fmt.Sprintf("%x", serial), time.Now(), nil); err != nil {
 		t.Fatal(err)
@@ -184,5 +184,19 @@ func TestUnreadableRevocations(t *testing.T) {
 	old.RawIssuer = foreign.RawIssuer
 	if f.refuse(old) == nil || f.refuse(f.ours(bobSerial)) == nil || f.refuse(foreign) != nil {
 		t.Error("broken while it runs, the answers are not those of a broken ledger")
+	}
+}
+
+// BenchmarkRefuse is what each request of a host with client_auth pays for a
+// revocation that takes effect at once.
+func BenchmarkRefuse(b *testing.B) {
+	f := newRevocable(b, "")
+	f.issue(b, aliceSerial)
+	f.load()
+	cert := f.ours(aliceSerial)
+	for b.Loop() {
+		if err := f.refuse(cert); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
