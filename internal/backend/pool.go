@@ -122,6 +122,38 @@ func (p *Pool) RoundTrip(r *http.Request, hold time.Duration, held func()) (*htt
 	return res, err
 }
 
+// Do sends c to the target and returns the response, whose body the caller has to
+// read to its end or close. That of a 101 is an io.ReadWriteCloser with a
+// CloseWrite method. The response's Request is of no use. A response may come
+// before the body of c was sent; sending then goes on until the target stops
+// reading, or the response's body is closed.
+//
+// If no connection was made the error is a *DialError.
+func (p *Pool) Do(c *Call) (*http.Response, error) {
+	res, err := p.attempt(c)
+	if err == nil || c.Hold <= 0 || !nobodyThere(err) {
+		return res, err
+	}
+	if c.Held != nil {
+		c.Held()
+	}
+	ctx, cancel := context.WithTimeout(c.Context, c.Hold)
+	defer cancel()
+	for nobodyThere(err) && p.Wait(ctx) == nil {
+		res, err = p.attempt(c)
+	}
+	return res, err
+}
+
+func (p *Pool) attempt(c *Call) (*http.Response, error) {
+	r := c.request(p.target)
+	if p.target.Scheme != "h2c" {
+		r = follow(r)
+		r.Close = p.isBrief() && c.Upgrade == ""
+	}
+	return p.current(c.Context).RoundTrip(r)
+}
+
 // Wait returns nil once the target accepts a connection, or the error of ctx if
 // that ends first. However many wait, the target is asked some 20 times a
 // second.
