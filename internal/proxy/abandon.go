@@ -12,16 +12,16 @@ var errAbandoned = errors.New("the backend no longer wants the body")
 // has 16 KiB.
 const abandonBuffer = 16 << 10
 
-// An abandonable is a request's body whose Close ends a Read that is under way,
+// An abandonable is a request's body of which a Read that is under way can be ended,
 // which an HTTP/2 backend's stream waits for before it reports that it broke.
 // Over HTTP/1.1 nothing else ends it without harm to the client's connection:
 // what is read then is lost, and linger reads on.
 type abandonable struct {
-	io.ReadCloser
-	buf   []byte
-	done  chan readResult
-	close func()
-	over  chan struct{}
+	body    io.Reader
+	buf     []byte
+	done    chan readResult
+	abandon func()
+	over    chan struct{} // closed by abandon
 }
 
 type readResult struct {
@@ -29,14 +29,14 @@ type readResult struct {
 	err error
 }
 
-func newAbandonable(body io.ReadCloser) *abandonable {
+func newAbandonable(body io.Reader) *abandonable {
 	over := make(chan struct{})
 	return &abandonable{
-		ReadCloser: body,
-		buf:        make([]byte, abandonBuffer),
-		done:       make(chan readResult, 1),
-		close:      sync.OnceFunc(func() { close(over) }),
-		over:       over,
+		body:    body,
+		buf:     make([]byte, abandonBuffer),
+		done:    make(chan readResult, 1),
+		abandon: sync.OnceFunc(func() { close(over) }),
+		over:    over,
 	}
 }
 
@@ -58,11 +58,6 @@ func (b *abandonable) Read(p []byte) (int, error) {
 
 // read ends with the client's connection at the latest.
 func (b *abandonable) read(buf []byte) {
-	n, err := b.ReadCloser.Read(buf)
+	n, err := b.body.Read(buf)
 	b.done <- readResult{n, err}
-}
-
-func (b *abandonable) Close() error {
-	b.close()
-	return b.ReadCloser.Close()
 }

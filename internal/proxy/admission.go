@@ -33,7 +33,7 @@ func (p *Proxy) enforce(x *exchange, r *http.Request, routes *snapshot, hosted *
 		tls:  r.TLS,
 		cancel: func() {
 			cancel(errClientGone)
-			_ = rc.SetWriteDeadline(time.Now().Add(closeTime)) // see endWithTenure
+			_ = rc.SetWriteDeadline(time.Now().Add(closeTime)) // see exchange.endEarly
 		},
 	}
 	if p.admit(x, r, hosted.clients) {

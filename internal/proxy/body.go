@@ -20,17 +20,17 @@ func announcedTrailers(in http.Header) http.Header {
 }
 
 // A requestBody is a request's body on its way to the backend. At the end it
-// brings the trailers along, which net/http's reverse proxy forgets, and it
-// notes when the body was the client's fault.
+// brings the trailers along, and it notes when the body was the client's fault.
 type requestBody struct {
-	io.ReadCloser
 	in       *http.Request
-	trailer  http.Header // of the outgoing request
-	begun    atomic.Bool // somebody has wanted to read it
-	ended    atomic.Bool // it was read to its end
-	broken   atomic.Bool // reading failed before that
-	answered atomic.Bool // the head of the response is there
-	closed   atomic.Bool // after somebody had begun to read it
+	body     io.Reader       // of in; an *abandonable if Close has to end a Read
+	over     <-chan struct{} // closed when the exchange is
+	trailer  http.Header     // of the outgoing request
+	begun    atomic.Bool     // somebody has wanted to read it
+	ended    atomic.Bool     // it was read to its end
+	broken   atomic.Bool     // reading failed before that
+	answered atomic.Bool     // the head of the response is there
+	closed   atomic.Bool     // nobody may read it any more
 }
 
 // Close does nothing to a body that nobody has begun to read: an attempt to
@@ -38,22 +38,30 @@ type requestBody struct {
 //
 // Otherwise it ends a Read that is under way, if the client speaks HTTP/2 (see
 // abandonable for the others). An HTTP/2 backend's stream waits for that before
-// it reports that it broke, and net/http's reverse proxy keeps a Close from the
-// body: a client that waits for the backend's next message would wait for ever.
+// it reports that it broke: a client that waits for the backend's next message
+// would wait for ever.
 func (b *requestBody) Close() error {
 	if !b.begun.Load() || b.closed.Swap(true) {
 		return nil
 	}
-	err := b.ReadCloser.Close()
-	if b.in.ProtoMajor == 2 {
-		err = b.in.Body.Close()
+	if body, ok := b.body.(*abandonable); ok {
+		body.abandon()
 	}
-	return err
+	if b.in.ProtoMajor == 2 {
+		return b.in.Body.Close()
+	}
+	return nil
 }
+
+// end has later Reads fail: what is left of the body is the client's and ours.
+func (b *requestBody) end() { b.closed.Store(true) }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.begun.Store(true)
-	n, err := b.ReadCloser.Read(p)
+	if b.closed.Load() {
+		return 0, errAbandoned
+	}
+	n, err := b.body.Read(p)
 	switch err {
 	case nil:
 	case io.EOF:
@@ -82,7 +90,7 @@ func (b *requestBody) holdFailure() {
 	limit := time.NewTimer(lingerTime)
 	defer limit.Stop()
 	select {
-	case <-b.in.Context().Done():
+	case <-b.over:
 	case <-limit.C:
 	}
 }

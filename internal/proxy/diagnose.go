@@ -9,23 +9,24 @@ import (
 
 	"go.uber.org/zap"
 
+	"devproxy/internal/backend"
 	"devproxy/internal/refusal"
 )
 
 // msgRefused is what the log says of an app that does not take to devproxy.
 const msgRefused = "an app refuses what comes through devproxy"
 
-// diagnose looks whether res is the refusal of a dev server that does not know
+// diagnose looks whether res, which answers r, is the refusal of a dev server that does not know
 // the host it is reached by, or the like. The log then has the line to add, and
 // a person who opened the page is shown it in the place of the app's page.
 // Everybody else gets what the app sent, when it comes.
-func (x *exchange) diagnose(res *http.Response) {
+func (x *exchange) diagnose(r *http.Request, res *http.Response) {
 	if !refusal.Worth(res.StatusCode, res.Header) {
 		return
 	}
-	if !wantsHTML(res.Request) {
+	if !wantsHTML(r) {
 		res.Body = &overheard{ReadCloser: res.Body, hear: func(begin []byte) bool {
-			_, ok := x.recognise(res, begin)
+			_, ok := x.recognise(r, res, begin)
 			return ok
 		}}
 		return
@@ -33,7 +34,7 @@ func (x *exchange) diagnose(res *http.Response) {
 	var note refusal.Note
 	known := false
 	body := peek(res.Body, func(begin []byte) bool {
-		note, known = x.recognise(res, begin)
+		note, known = x.recognise(r, res, begin)
 		return known
 	})
 	if known {
@@ -64,8 +65,7 @@ func (o *overheard) Read(b []byte) (int, error) {
 
 // recognise returns the note on a response whose body begins so, after the log
 // has got it.
-func (x *exchange) recognise(res *http.Response, begin []byte) (refusal.Note, bool) {
-	r := res.Request
+func (x *exchange) recognise(r *http.Request, res *http.Response, begin []byte) (refusal.Note, bool) {
 	note, ok := refusal.Recognise(refusal.Response{
 		Status:    res.StatusCode,
 		Header:    res.Header,
@@ -75,7 +75,7 @@ func (x *exchange) recognise(res *http.Response, begin []byte) (refusal.Note, bo
 		Origin:    x.origin(r),
 		Method:    r.Method,
 		Path:      x.path,
-		HeadBytes: headBytes(r),
+		HeadBytes: headBytes(&x.call),
 	})
 	if !ok {
 		return note, false
@@ -131,13 +131,11 @@ func (x *exchange) explainRefusal(res *http.Response, note refusal.Note) {
 	x.proxy.pages.describe(res.Header, len(body), false)
 }
 
-// headBytes returns about how many bytes the head of r has on the wire.
-func headBytes(r *http.Request) int {
-	n := len(r.Method) + len(r.URL.RequestURI()) + len(r.Host) + len("  HTTP/1.1\r\nHost: \r\n\r\n")
-	for name, values := range r.Header {
-		for _, value := range values {
-			n += len(name) + len(value) + len(": \r\n")
-		}
+// headBytes returns about how many bytes the head of a call has on the wire.
+func headBytes(c *backend.Call) int {
+	n := len(c.Method) + len(c.Path) + len(c.Query) + len(c.Host) + len("  HTTP/1.1\r\nHost: \r\n\r\n")
+	for _, f := range c.Fields {
+		n += len(f.Name) + len(f.Value) + len(": \r\n")
 	}
 	return n
 }

@@ -38,8 +38,8 @@ const (
 func (x *exchange) linger(r *http.Request) {
 	_ = x.FlushError() // a client that left is seen by reading
 	rc := http.NewResponseController(x)
-	buf := x.proxy.forwarder.BufferPool.Get()
-	defer x.proxy.forwarder.BufferPool.Put(buf)
+	buf := x.proxy.buffers.get()
+	defer x.proxy.buffers.put(buf)
 	for end := time.Now().Add(lingerTime); time.Now().Before(end); {
 		// It also ends a Read of the transport's that is under way.
 		_ = rc.SetReadDeadline(time.Now().Add(lingerQuiet))

@@ -123,9 +123,10 @@ func errno(err error) string {
 	return ""
 }
 
-// failed ends a request for which the backend gave no response.
-func (x *exchange) failed(r *http.Request, err error) {
-	cause := context.Cause(r.Context())
+// failed ends a request for which the backend gave no response, in the context
+// of the call.
+func (x *exchange) failed(ctx context.Context, r *http.Request, err error) {
+	cause := context.Cause(ctx)
 	switch {
 	case cause != nil && !endedByUs(cause), x.upgraded:
 		// The client has left or the proxy is shutting down; and a connection
@@ -143,7 +144,7 @@ func (x *exchange) failed(r *http.Request, err error) {
 		return
 	}
 	f := explain(err)
-	if note, ok := refusal.Unanswered(headBytes(r)); ok && f.closed {
+	if note, ok := refusal.Unanswered(headBytes(&x.call)); ok && f.closed {
 		f.hint = note.Problem + " " + note.Fix
 	}
 	if f.alien {

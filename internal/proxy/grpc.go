@@ -45,6 +45,5 @@ func (x *exchange) deadlineExceeded() {
 	h.Set("Content-Type", "application/grpc")
 	h.Set("Grpc-Status", grpcDeadlineExceeded)
 	h.Set("Grpc-Message", "the backend ended the call at its deadline")
-	x.headOnly = true
 	x.WriteHeader(http.StatusOK)
 }

@@ -1,37 +1,9 @@
 package proxy
 
 import (
-	"net"
 	"net/http"
-	"net/netip"
-	"strconv"
 	"strings"
 )
-
-// setForwarded tells the backend how the client reached us: its address, and
-// the scheme, host and port of the URL. It trusts nobody in front of us, so
-// what came in under these names has been dropped before.
-func setForwarded(out http.Header, r *http.Request, local netip.AddrPort) {
-	if client, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		client, _, _ = strings.Cut(client, "%") // a zone means nothing elsewhere
-		out.Set("X-Forwarded-For", client)
-	}
-	out.Set("X-Forwarded-Proto", "https")
-	out.Set("X-Forwarded-Host", r.Host)
-	if local.IsValid() {
-		out.Set("X-Forwarded-Port", strconv.Itoa(int(local.Port())))
-	}
-}
-
-// dropForged removes every header that a backend could take for one a proxy
-// in front of it has set.
-func dropForged(h http.Header) {
-	for name := range h {
-		if forgeable(name) {
-			delete(h, name)
-		}
-	}
-}
 
 // framing are the headers that say what else there is of a request, and where
 // it ends. They may come under their own names only, which net/http knows.
@@ -131,18 +103,4 @@ func stripResponse(h http.Header, keepHSTS bool) {
 		delete(h, hsts)
 		delete(h, http.TrailerPrefix+hsts)
 	}
-}
-
-// dropH2C takes back an upgrade to cleartext HTTP/2. It is obsolete (RFC 9113,
-// section 3.1), and the requests in it would pass by the routes and the
-// headers set here.
-func dropH2C(h http.Header) {
-	for token := range strings.SplitSeq(h.Get("Upgrade"), ",") {
-		if token, _, _ = strings.Cut(token, "/"); strings.EqualFold(strings.TrimSpace(token), "h2c") {
-			h.Del("Upgrade")
-			h.Del("Connection")
-			break
-		}
-	}
-	h.Del("Http2-Settings")
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -34,14 +33,6 @@ func newIdentity(chain []*x509.Certificate) *identity {
 	id.subject = distinguishedName(id.cert.RawSubject)
 	id.encoded = ":" + base64.StdEncoding.EncodeToString(id.cert.Raw) + ":" // RFC 9440, section 2.1
 	return id
-}
-
-// setClient tells the backend who the client is. What came in under these names
-// has been dropped before.
-func setClient(out http.Header, id *identity) {
-	out.Set("X-Client-Cert-Subject", id.subject)
-	out.Set("X-Client-Cert-Fingerprint", id.fingerprint)
-	out.Set("Client-Cert", id.encoded)
 }
 
 // The parts of a Name (RFC 5280, section 4.1.2.4). To encoding/asn1 the ending

@@ -34,9 +34,9 @@ func hops(h http.Header) []string {
 	return strings.SplitN(strings.Join(values, ","), ",", maxHops+1)
 }
 
-// addHop tells the next devproxy, which may be this one, that the request in
+// hopsThrough tells the next devproxy, which may be this one, that the request in
 // came through route.
-func addHop(out, in http.Header, route *Route) {
+func hopsThrough(in http.Header, route *Route) string {
 	name := route.Host
 	if route.Path != "/" {
 		name += route.Path
@@ -46,7 +46,7 @@ func addHop(out, in http.Header, route *Route) {
 		hop = strings.TrimSpace(hop)
 		chain[i] = hop[:min(len(hop), maxHopName)]
 	}
-	out[hopsHeader] = []string{strings.Join(chain, ", ")}
+	return strings.Join(chain, ", ")
 }
 
 // loop refuses a request that has come through too many routes.

@@ -1,57 +1,207 @@
 package proxy
 
 import (
-	"errors"
+	"cmp"
+	"context"
+	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
+
+	"devproxy/internal/backend"
 )
 
 // msgHeld is what the log says of requests that wait for their backend.
 const msgHeld = "nobody listens at a backend: requests wait for it"
 
-// maxInterim is the number of informational responses that may come before the
-// real one. Nobody needs as many; net/http has no limit for those it reports.
-const maxInterim = 1000
-
-var (
-	errInterim = errors.New("too many informational responses")
-	errUpgrade = errors.New("HTTP/2 has no upgrades")
-)
-
-// outward sends requests to the backends of their routes. It looks at the
-// informational responses (1xx) that net/http's reverse proxy passes on where
-// nothing else gets to see them.
-type outward struct{}
-
-func (outward) RoundTrip(r *http.Request) (*http.Response, error) {
-	route := exchangeOf(r.Context()).route
-	if route.target.Scheme == "h2c" && r.Header.Get("Upgrade") != "" {
-		return nil, errUpgrade
+// prepare makes the call to the backend, whose head it writes to fields. Method,
+// host, path, query and headers stay as they are, but for what is between us and
+// the client only, and what the route's rules change.
+func (x *exchange) prepare(ctx context.Context, r *http.Request, fields *fields) {
+	route := x.route
+	x.call = backend.Call{
+		Context: ctx,
+		Method:  r.Method,
+		Path:    route.stripped(x.path),
+		Query:   query(r.RequestURI),
+		Host:    cmp.Or(route.Rules.SendHost, r.Host),
+		Upgrade: upgrade(r.Header),
+		Hold:    route.Rules.Hold,
+		Interim: x.interim,
 	}
-	// The trace is the reverse proxy's, made for this request alone.
-	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.Got1xxResponse != nil {
-		pass, seen := trace.Got1xxResponse, 0
-		trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
-			if seen++; seen > maxInterim {
-				return errInterim
-			}
-			if code == http.StatusContinue {
-				// net/http's server says so itself when the body is first
-				// read, which the backend's 100 has just set off: passed on as
-				// well, a client could get it twice.
-				return nil
-			}
-			for _, name := range route.Rules.Response.Remove {
-				delete(header, name)
-			}
-			stripResponse(http.Header(header), route.Rules.KeepHSTS)
-			return pass(code, header)
+	if route.Rules.Hold > 0 {
+		x.call.Held = x.held
+	}
+	if r.ContentLength != 0 {
+		x.prepareBody(ctx, r)
+	}
+	head := outgoing{fields: fields.list[:0], rules: &route.Rules.Request}
+	head.passOn(r.Header)
+	x.introduce(&head, r)
+	head.setRuled()
+	fields.list = head.fields
+	x.call.Fields = head.fields
+}
+
+// prepareBody adds the request's body to the call.
+func (x *exchange) prepareBody(ctx context.Context, r *http.Request) {
+	x.body = &requestBody{in: r, body: r.Body, over: ctx.Done()}
+	if scheme := x.route.target.Scheme; r.ProtoMajor == 1 && (scheme == "h2c" || scheme == "https") {
+		x.body.body = newAbandonable(r.Body)
+	}
+	if len(r.Trailer) > 0 {
+		x.body.trailer = announcedTrailers(r.Trailer)
+		x.route.Rules.Request.dropFolded(x.body.trailer)
+	}
+	x.call.Body = x.body
+	x.call.Length = r.ContentLength
+	x.call.Trailer = x.body.trailer
+	x.call.Continue = hasToken(r.Header["Expect"], "100-continue")
+}
+
+// query returns the query of a request target, with its question mark.
+func query(target string) string {
+	if i := strings.IndexByte(target, '?'); i >= 0 {
+		return target[i:]
+	}
+	return ""
+}
+
+// upgrade returns the protocol that a client wants to switch to; "" for none.
+// To HTTP/2 nobody may: that is obsolete (RFC 9113, section 3.1), and the
+// requests in it would pass by the routes and the headers set here.
+func upgrade(h http.Header) string {
+	protocol := h.Get("Upgrade")
+	if protocol == "" || !hasToken(h["Connection"], "upgrade") {
+		return ""
+	}
+	for i := range len(protocol) {
+		if protocol[i] < ' ' || protocol[i] > '~' {
+			return ""
 		}
 	}
-	return route.pool.RoundTrip(r, route.Rules.Hold, exchangeOf(r.Context()).held)
+	for token := range strings.SplitSeq(protocol, ",") {
+		if token, _, _ = strings.Cut(token, "/"); strings.EqualFold(strings.TrimSpace(token), "h2c") {
+			return ""
+		}
+	}
+	return protocol
+}
+
+// An outgoing is a head on its way to a backend, to which no header comes that
+// the rules of a route remove or set.
+type outgoing struct {
+	fields []backend.Field
+	rules  *HeaderRules
+}
+
+func (o *outgoing) add(name, value string) {
+	if !o.rules.folded(name) {
+		o.fields = append(o.fields, backend.Field{Name: name, Value: value})
+	}
+}
+
+// passOn adds what the backend is to get of the client's headers.
+func (o *outgoing) passOn(in http.Header) {
+	named := connectionNames(in["Connection"])
+	for name, values := range in {
+		if endsHere(name) || named[name] || forgeable(name) || o.rules.folded(name) {
+			continue
+		}
+		for _, value := range values {
+			o.fields = append(o.fields, backend.Field{Name: name, Value: value})
+		}
+	}
+	if hasToken(in["Te"], "trailers") {
+		o.add("Te", "trailers")
+	}
+}
+
+// setRuled adds the headers that the rules set.
+func (o *outgoing) setRuled() {
+	for name, value := range o.rules.Set {
+		o.fields = append(o.fields, backend.Field{Name: name, Value: value})
+	}
+}
+
+// introduce tells the backend how the client reached us: its address, the scheme,
+// host and port of the URL, who it is, and through which routes it came. It
+// trusts nobody in front of us: what came in under these names was not passed on.
+func (x *exchange) introduce(o *outgoing, r *http.Request) {
+	if client, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		client, _, _ = strings.Cut(client, "%") // a zone means nothing elsewhere
+		o.add("X-Forwarded-For", client)
+	}
+	o.add("X-Forwarded-Proto", "https")
+	o.add("X-Forwarded-Host", r.Host)
+	if x.local.IsValid() {
+		o.add("X-Forwarded-Port", strconv.Itoa(int(x.local.Port())))
+	}
+	if x.client != nil {
+		o.add("X-Client-Cert-Subject", x.client.subject)
+		o.add("X-Client-Cert-Fingerprint", x.client.fingerprint)
+		o.add("Client-Cert", x.client.encoded)
+	}
+	if x.route.strips() {
+		o.add("X-Forwarded-Prefix", x.route.Path)
+	}
+	o.add(hopsHeader, hopsThrough(r.Header, x.route))
+}
+
+// endsHere reports whether a header of a request is between the client and us
+// only, or says what a backend.Call says elsewhere.
+func endsHere(name string) bool {
+	switch name {
+	case "Content-Length", "Expect", "Host", "Http2-Settings":
+		return true
+	}
+	return hopByHop(name)
+}
+
+// hopByHop reports whether a header is about one connection (RFC 9110, section
+// 7.6.1). Trailer is put there anew where there are trailers.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// connectionNames returns the headers that Connection declares to be about one
+// connection as well; nil, mostly, for none.
+func connectionNames(values []string) map[string]bool {
+	var names map[string]bool
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			option = textproto.TrimString(option)
+			switch strings.ToLower(option) {
+			case "", "close", "keep-alive", "upgrade":
+				continue
+			}
+			if names == nil {
+				names = make(map[string]bool)
+			}
+			names[textproto.CanonicalMIMEHeaderKey(option)] = true
+		}
+	}
+	return names
+}
+
+// hasToken reports whether a list has the token, which is in lower case.
+func hasToken(values []string, token string) bool {
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(textproto.TrimString(option), token) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // held says that the request waits, which a person sees as a page that does not

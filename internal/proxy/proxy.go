@@ -19,13 +19,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"devproxy/internal/backend"
 )
 
 // Config says how a Proxy works. It is not used after New has returned.
@@ -91,7 +92,8 @@ type Proxy struct {
 	sessions sessions
 	guards   guards
 
-	forwarder *httputil.ReverseProxy
+	buffers bufferPool
+	fields  fieldsPool
 
 	https    *http.Server
 	redirect *http.Server
@@ -125,7 +127,6 @@ func New(cfg Config) (*Proxy, error) {
 	if p.accessLog == nil {
 		p.accessLog = func() bool { return false }
 	}
-	p.forwarder = newForwarder(p.log)
 	p.newServers(cfg)
 	p.table.onReplace(p.RecheckClients)
 	return p, nil
@@ -133,7 +134,7 @@ func New(cfg Config) (*Proxy, error) {
 
 // An exchange is one request on its way through the proxy. It stands in for
 // the request's ResponseWriter (see response.go), so that whoever is handed
-// the writer, net/http's reverse proxy too, also carries what we know.
+// the writer, a handler too, also carries what we know.
 type exchange struct {
 	http.ResponseWriter
 	proxy *Proxy
@@ -153,11 +154,15 @@ type exchange struct {
 	forwarded bool         // to a backend's URL
 	handled   bool         // by the route's handler
 	duplex    bool         // the response may begin while the request's body is coming
-	headOnly  bool         // nothing follows the head of the response, over HTTP/2
+	call      backend.Call // to the backend, if forwarded
+	interims  interims     // of the backend
 	body      *requestBody // the one being sent to the backend, if any
 	deadline  time.Time    // of a gRPC call, by its client; zero: none
 	writeErr  error        // the first failure to write to the client
 	finished  bool         // the request was not abandoned by a panic
+
+	cancel     context.CancelCauseFunc // ends what is forwarded
+	next, prev *exchange               // in the tenure of the route
 }
 
 // serve answers a request that came over TLS.

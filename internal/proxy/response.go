@@ -1,15 +1,10 @@
 package proxy
 
-import (
-	"bufio"
-	"net"
-	"net/http"
-	"sync/atomic"
-)
+import "net/http"
 
 // The methods of this file make an exchange an http.ResponseWriter with all
-// the abilities of the one it wraps: it flushes, it can be hijacked, and
-// through Unwrap http.ResponseController finds the rest.
+// the abilities of the one it wraps: it flushes, it can be hijacked (see
+// switch.go), and through Unwrap http.ResponseController finds the rest.
 
 // WriteHeader notes the status and passes it on. Informational responses
 // other than 101 may come before it, any number of them.
@@ -46,13 +41,8 @@ func (x *exchange) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// FlushError sends what has been written so far, but for a head that nothing
-// will follow: it goes out at once by itself, and with it the end of the stream.
-// In gRPC such a head has the status of a call, unless another frame follows.
+// FlushError sends what has been written so far.
 func (x *exchange) FlushError() error {
-	if x.headOnly {
-		return nil
-	}
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
@@ -64,52 +54,3 @@ func (x *exchange) Flush() { _ = x.FlushError() }
 
 // Unwrap gives http.ResponseController what is not implemented here.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
-
-// Hijack hands over the client's connection, for an upgrade. From then on the
-// exchange no longer counts as a request that a shutdown waits for.
-func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(x.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	x.status = http.StatusSwitchingProtocols
-	x.upgraded = true
-	x.proxy.upgrades.Add(1)
-	x.proxy.requests.Add(-1)
-	return &upgradedConn{Conn: conn, buffered: rw.Reader, sent: &x.bytes}, rw, nil
-}
-
-// An upgradedConn is a client's connection after an upgrade. It also returns
-// what the server had read of it beyond the request: net/http's reverse proxy
-// reads from the connection only, and bytes that a client sends without
-// waiting for the 101 would be lost.
-type upgradedConn struct {
-	net.Conn
-	buffered *bufio.Reader // nil once it is drained
-	sent     *atomic.Int64
-}
-
-func (c *upgradedConn) Read(b []byte) (int, error) {
-	if c.buffered != nil {
-		if n := c.buffered.Buffered(); n > 0 {
-			return c.buffered.Read(b[:min(n, len(b))])
-		}
-		c.buffered = nil
-	}
-	return c.Conn.Read(b)
-}
-
-func (c *upgradedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.sent.Add(int64(n))
-	return n, err
-}
-
-// CloseWrite tells the client that nothing more will come, while it may still
-// send: half-closed connections work as they do without a proxy.
-func (c *upgradedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return c.Conn.Close()
-}

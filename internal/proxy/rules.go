@@ -34,7 +34,7 @@ type HeaderRules struct {
 	Remove []string
 }
 
-func (rules HeaderRules) apply(h http.Header) {
+func (rules *HeaderRules) apply(h http.Header) {
 	for _, name := range rules.Remove {
 		delete(h, name)
 	}
@@ -45,10 +45,7 @@ func (rules HeaderRules) apply(h http.Header) {
 
 // dropFolded removes the headers that a backend may take for one of the rules:
 // see forgeable. To WSGI, X_User is one that the rules set as X-User.
-func (rules HeaderRules) dropFolded(h http.Header) {
-	if len(rules.Remove) == 0 && len(rules.Set) == 0 {
-		return
-	}
+func (rules *HeaderRules) dropFolded(h http.Header) {
 	for name := range h {
 		if rules.folded(name) {
 			delete(h, name)
@@ -57,7 +54,7 @@ func (rules HeaderRules) dropFolded(h http.Header) {
 }
 
 // folded reports whether name folds to that of one of the rules.
-func (rules HeaderRules) folded(name string) bool {
+func (rules *HeaderRules) folded(name string) bool {
 	for _, other := range rules.Remove {
 		if foldsAlike(name, other) {
 			return true

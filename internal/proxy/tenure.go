@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"devproxy/internal/backend"
@@ -31,15 +33,72 @@ func (r *Route) destination() destination {
 }
 
 // A tenure is the time in which a route has one destination, through any number
-// of tables. Its context ends, with errRouteGone, some grace after it.
+// of tables. Its context ends, with errRouteGone, some grace after it, and with it
+// what runs.
 type tenure struct {
-	ctx   context.Context
-	end   context.CancelCauseFunc
-	grace *time.Timer // nil while a table has the destination
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	grace  *time.Timer // nil while a table has the destination
+
+	mu      sync.Mutex // guards running, and serialises the tenure's end with those of exchanges
+	running *exchange  // the first of a list
 
 	// open: some exchanges began when no client certificate was asked for. They
 	// have no guard that would end them.
 	open bool
+}
+
+func newTenure() *tenure {
+	t := new(tenure)
+	t.ctx, t.cancel = context.WithCancelCause(context.Background())
+	return t
+}
+
+// enter has x end when the tenure does, until it leaves.
+func (t *tenure) enter(x *exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ctx.Err() != nil {
+		x.endEarly(context.Cause(t.ctx))
+		return
+	}
+	if x.next = t.running; x.next != nil {
+		x.next.prev = x
+	}
+	t.running = x
+}
+
+// leave returns when x is not being ended, nor will be.
+func (t *tenure) leave(x *exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x.next != nil {
+		x.next.prev = x.prev
+	}
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else if t.running == x {
+		t.running = x.next
+	}
+	x.next, x.prev = nil, nil
+}
+
+// end ends the tenure and what runs.
+func (t *tenure) end(cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cancel(cause)
+	for x := t.running; x != nil; x = x.next {
+		x.endEarly(cause)
+	}
+}
+
+// endEarly cancels what is forwarded. A handler that waits for a client to read
+// does not notice, so that writing gets a limit as well. net/http takes it back
+// after the handler, so it must not come later.
+func (x *exchange) endEarly(cause error) {
+	x.cancel(cause)
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(closeTime))
 }
 
 // settle gives the routes of s their tenures, those of the table so far where
@@ -72,8 +131,7 @@ func (t *Table) settle(s *snapshot) {
 			r.tenure = t.leaving[d]
 			delete(t.leaving, d)
 		default:
-			r.tenure = new(tenure)
-			r.tenure.ctx, r.tenure.end = context.WithCancelCause(context.Background())
+			r.tenure = newTenure()
 		}
 		r.tenure.open = r.tenure.open || r.Clients == nil
 	}
