@@ -51,8 +51,8 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.freed.Store(0)
 	}
 	if err != nil {
-		if freed != 0 && n == 0 && !errors.Is(err, net.ErrClosed) && time.Since(time.Unix(0, freed)) < quickClose {
-			c.pool.brief.Store(time.Now().Add(briefFor).UnixNano())
+		if freed != 0 && n == 0 && !errors.Is(err, net.ErrClosed) {
+			c.pool.noteClosed(time.Unix(0, freed))
 		}
 		c.end()
 	}
@@ -96,6 +96,14 @@ func (c *conn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return c.Close()
+}
+
+// noteClosed notes that the backend has closed a connection without a word,
+// after it was freed.
+func (p *Pool) noteClosed(freed time.Time) {
+	if time.Since(freed) < quickClose {
+		p.brief.Store(time.Now().Add(briefFor).UnixNano())
+	}
 }
 
 // isBrief reports whether the backend closes each connection after the response

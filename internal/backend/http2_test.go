@@ -89,10 +89,10 @@ func TestHTTP2SendsAgain(t *testing.T) {
 				s.answer(stream, "new")
 			}
 		})
-		send(p, request(t, "GET", nil), 0) // so that the two share a connection
+		send(p, call(t, "GET", nil), 0) // so that the two share a connection
 		got := make(chan outcome, 2)
 		for range 2 {
-			go func() { got <- send(p, request(t, "POST", nil), 0) }()
+			go func() { got <- send(p, call(t, "POST", nil), 0) }()
 		}
 		one, two := receive(t, "an answer", got), receive(t, "the other answer", got)
 		if one.err != nil || two.err != nil || one.body == two.body {
@@ -105,7 +105,7 @@ func TestHTTP2SendsAgain(t *testing.T) {
 			s.answer(s.next(), "second")
 			s.next()
 		})
-		if o := send(p, request(t, "POST", nil), 0); o.body != "second" || o.err != nil {
+		if o := send(p, call(t, "POST", nil), 0); o.body != "second" || o.err != nil {
 			t.Errorf("got %q, %v", o.body, o.err)
 		}
 	})
@@ -124,8 +124,8 @@ func TestHTTP2SendsAgain(t *testing.T) {
 					end(s, stream)
 				}
 			})
-			send(p, request(t, "GET", nil), 0)
-			if o := send(p, request(t, "GET", nil), holdLong); o.err == nil {
+			send(p, call(t, "GET", nil), 0)
+			if o := send(p, call(t, "GET", nil), holdLong); o.err == nil {
 				t.Errorf("got %q, want an error", o.body)
 			}
 			if conns.Load() != 1 {
@@ -155,7 +155,7 @@ func TestStreamWindow(t *testing.T) {
 	address := server.Listener.Addr().String()
 	p := new(Pools).Get(Target{Scheme: "https", Address: address, ServerName: "example.com", Insecure: true}, nil)
 	defer p.CloseIdle()
-	res, err := p.RoundTrip(request(t, http.MethodGet, nil), 0, nil)
+	res, err := p.Do(call(t, http.MethodGet, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +22,7 @@ const (
 // listened on 127.0.0.1.
 //
 // They would stay in use long after the app listens on 127.0.0.1 again; and who
-// listens on ::1 may be somebody else. So the whole transport is left behind
+// listens on ::1 may be somebody else. So the whole generation is left behind
 // then: nothing in it is used again.
 type loopback struct {
 	on6     atomic.Bool
@@ -32,7 +31,7 @@ type loopback struct {
 }
 
 // fellBack notes a connection to ::1. current says whether it belongs to the
-// transport in use: no request asks for one of another any more.
+// generation in use: no request asks for one of another any more.
 func (l *loopback) fellBack(current func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,10 +56,10 @@ func (l *loopback) due() bool {
 	return true
 }
 
-// current returns the transport for the next request.
-func (p *Pool) current(ctx context.Context) *http.Transport {
+// current returns the generation for the next request.
+func (p *Pool) current(ctx context.Context) *generation {
 	if !p.loopback.due() {
-		return p.transport.Load()
+		return p.generation.Load()
 	}
 	port, _ := p.target.localhost()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recheckWait)
@@ -69,20 +68,20 @@ func (p *Pool) current(ctx context.Context) *http.Transport {
 	if err == nil {
 		c.Close()
 	} else if nobodyListens(err) {
-		return p.transport.Load()
+		return p.generation.Load()
 	}
 	// It accepts, or is too busy to: it is there.
 	return p.leaveLoopback6()
 }
 
-// leaveLoopback6 puts a new transport in the place of the one with connections
+// leaveLoopback6 puts a new generation in the place of the one with connections
 // to ::1. Requests that use them finish.
-func (p *Pool) leaveLoopback6() *http.Transport {
+func (p *Pool) leaveLoopback6() *generation {
 	p.loopback.mu.Lock()
 	defer p.loopback.mu.Unlock()
-	next := p.newTransport()
-	old := p.transport.Swap(next)
+	next := p.newGeneration()
+	old := p.generation.Swap(next)
 	p.loopback.on6.Store(false)
-	old.CloseIdleConnections()
+	old.leave()
 	return next
 }

@@ -35,11 +35,7 @@ func serveOn(t testing.TB, ln net.Listener, text string) (*httptest.Server, *ato
 // get sends a request through a pool.
 func get(t testing.TB, p *Pool) (string, error) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := p.RoundTrip(r, 0, nil)
+	res, err := p.Do(call(t, http.MethodGet, nil))
 	if err != nil {
 		return "", err
 	}
@@ -57,10 +53,12 @@ func (l *loopback) expire() {
 
 // Somebody else listens on ::1. He gets requests while the app does not
 // listen, and none when it does again: also on connections that are kept.
-func TestLocalhostReturns(t *testing.T) {
+func TestLocalhostReturns(t *testing.T) { overBoth(t, testLocalhostReturns) }
+
+func testLocalhostReturns(t *testing.T, over client) {
 	ln4 := listen(t, loopback4)
 	port := portOf(ln4)
-	p := newPool(plainHTTP("localhost:"+port), nil)
+	p := over.pool(plainHTTP("localhost:" + port))
 	defer p.CloseIdle()
 	expect := func(when, want string) {
 		t.Helper()
@@ -94,10 +92,12 @@ func TestLocalhostReturns(t *testing.T) {
 
 // A backend on ::1 only keeps its connections, however often 127.0.0.1 is
 // asked meanwhile.
-func TestLocalhostStaysOn6(t *testing.T) {
+func TestLocalhostStaysOn6(t *testing.T) { overBoth(t, testLocalhostStaysOn6) }
+
+func testLocalhostStaysOn6(t *testing.T, over client) {
 	ln := listen(t, loopback6)
 	_, accepted := serveOn(t, ln, "on 6")
-	p := newPool(plainHTTP("localhost:"+portOf(ln)), nil)
+	p := over.pool(plainHTTP("localhost:" + portOf(ln)))
 	defer p.CloseIdle()
 	for range 20 {
 		if got, err := get(t, p); got != "on 6" {
@@ -177,20 +177,22 @@ func TestLocalhostOrder(t *testing.T) {
 
 // One request in a second looks for the app on 127.0.0.1, and the others do
 // not wait for it.
-func TestRecheck(t *testing.T) {
+func TestRecheck(t *testing.T) { overBoth(t, testRecheck) }
+
+func testRecheck(t *testing.T, over client) {
 	synctest.Test(t, func(t *testing.T) {
 		refuses := fails(syscall.ECONNREFUSED)
 		attempts := map[string]func(context.Context) error{v4: refuses, v6: accepts}
-		p := newPool(plainHTTP("localhost:1"), nil)
+		p := over.pool(plainHTTP("localhost:1"))
 		d, asked := stub(attempts)
 		p.dialer = d
-		first := p.transport.Load()
-		step := func(name string, want *http.Transport, looks int) (got *http.Transport) {
+		first := p.generation.Load()
+		step := func(name string, want *generation, looks int) (got *generation) {
 			t.Helper()
 			*asked = nil
 			for range 3 {
 				if got = p.current(t.Context()); want != nil && got != want {
-					t.Errorf("%s: got another transport", name)
+					t.Errorf("%s: got another generation", name)
 				}
 			}
 			if got := len(*asked); got != looks {
@@ -198,9 +200,16 @@ func TestRecheck(t *testing.T) {
 			}
 			return got
 		}
-		dial := func(transport *http.Transport) {
+		dial := func(g *generation) {
 			t.Helper()
-			if c, err := transport.DialContext(t.Context(), "tcp", "localhost:1"); err != nil {
+			var c net.Conn
+			var err error
+			if over == directly {
+				c, err = p.connect(t.Context(), g)
+			} else {
+				c, err = g.transport.DialContext(t.Context(), "tcp", "localhost:1")
+			}
+			if err != nil {
 				t.Error(err)
 			} else {
 				c.Close()
@@ -225,20 +234,20 @@ func TestRecheck(t *testing.T) {
 		attempts[v4] = refuses
 		dial(first) // for a request of long ago
 		time.Sleep(recheckTime)
-		step("the old transport has got another connection", second, 0)
+		step("the old generation has got another connection", second, 0)
 		dial(second)
 		time.Sleep(recheckTime)
 
 		attempts[v4] = silence // it listens, but is busy
-		looking := make(chan *http.Transport)
+		looking := make(chan *generation)
 		go func() { looking <- p.current(t.Context()) }()
 		synctest.Wait()
 		began := time.Now()
 		if got := p.current(t.Context()); got != second || time.Since(began) != 0 {
-			t.Errorf("meanwhile: got another transport: %t, after %v", got != second, time.Since(began))
+			t.Errorf("meanwhile: got another generation: %t, after %v", got != second, time.Since(began))
 		}
 		if got := <-looking; got == second || time.Since(began) != recheckWait {
-			t.Errorf("a busy app: got another transport: %t, after %v", got != second, time.Since(began))
+			t.Errorf("a busy app: got another generation: %t, after %v", got != second, time.Since(began))
 		}
 	})
 }

@@ -35,24 +35,26 @@ const (
 // A Pool keeps the connections to one target. Its methods may be called from
 // any goroutine.
 type Pool struct {
-	target    Target
-	roots     func() *x509.CertPool // nil: the system's
-	dialer    *dialer
-	transport atomic.Pointer[http.Transport] // replaced when the loopback address changes
-	loopback  loopback
-	arrival   arrival
-	brief     atomic.Int64 // until when it closes connections unasked, in Unix nanoseconds
+	target     Target
+	roots      func() *x509.CertPool // nil: the system's
+	dialer     *dialer
+	direct     bool                       // by the direct client, not by net/http's
+	generation atomic.Pointer[generation] // replaced when the loopback address changes
+	loopback   loopback
+	arrival    arrival
+	brief      atomic.Int64 // until when it closes connections unasked, in Unix nanoseconds
 }
 
 func newPool(t Target, roots func() *x509.CertPool) *Pool {
 	p := &Pool{target: t, roots: roots, dialer: newDialer()}
-	p.transport.Store(p.newTransport())
+	p.direct = canLook && (t.Scheme == "http" || t.Scheme == "unix")
+	p.generation.Store(p.newGeneration())
 	return p
 }
 
-// newTransport returns a pool of connections. It waits for responses without
+// newTransport returns the connections of g over net/http's client. It waits for responses without
 // limit: a person may sit in the debugger.
-func (p *Pool) newTransport() *http.Transport {
+func (p *Pool) newTransport(g *generation) *http.Transport {
 	t := &http.Transport{
 		Proxy:                  nil,  // HTTP_PROXY is for the internet, not for backends
 		DisableCompression:     true, // or it would ask for gzip and unpack it
@@ -70,7 +72,7 @@ func (p *Pool) newTransport() *http.Transport {
 			return nil, err
 		}
 		if fellBack {
-			p.loopback.fellBack(func() bool { return p.transport.Load() == t })
+			p.loopback.fellBack(func() bool { return p.isCurrent(g) })
 		}
 		return p.newConn(c), nil
 	}
@@ -87,41 +89,6 @@ func (p *Pool) newTransport() *http.Transport {
 	return t
 }
 
-// RoundTrip sends r to the target and returns its response, as
-// http.RoundTripper does; the scheme and host of r.URL are set here, for r is
-// the caller's own. While nobody listens there it tries again for the time of
-// hold: nothing has been sent then, so that any request may be held. When that
-// begins held is called, unless it is nil. To close the body of r before it was
-// first read must do no harm: that is what a failed attempt does.
-//
-// If no connection was made the error is a *DialError.
-func (p *Pool) RoundTrip(r *http.Request, hold time.Duration, held func()) (*http.Response, error) {
-	r.URL.Scheme, r.URL.Host = "http", p.target.Address
-	switch p.target.Scheme {
-	case "https":
-		r.URL.Scheme = "https"
-	case "unix":
-		r.URL.Host = "localhost" // not used; the path of a socket is no host
-	}
-	if p.target.Scheme != "h2c" {
-		r = follow(r)
-		r.Close = p.isBrief() && r.Header.Get("Upgrade") == ""
-	}
-	res, err := p.current(r.Context()).RoundTrip(r)
-	if err == nil || hold <= 0 || !nobodyThere(err) {
-		return res, err
-	}
-	if held != nil {
-		held()
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), hold)
-	defer cancel()
-	for nobodyThere(err) && p.Wait(ctx) == nil {
-		res, err = p.current(r.Context()).RoundTrip(r)
-	}
-	return res, err
-}
-
 // Do sends c to the target and returns the response, whose body the caller has to
 // read to its end or close. That of a 101 is an io.ReadWriteCloser with a
 // CloseWrite method. The response's Request is of no use. A response may come
@@ -130,6 +97,9 @@ func (p *Pool) RoundTrip(r *http.Request, hold time.Duration, held func()) (*htt
 //
 // If no connection was made the error is a *DialError.
 func (p *Pool) Do(c *Call) (*http.Response, error) {
+	if p.direct {
+		c = c.withoutEmptyBody()
+	}
 	res, err := p.attempt(c)
 	if err == nil || c.Hold <= 0 || !nobodyThere(err) {
 		return res, err
@@ -146,12 +116,16 @@ func (p *Pool) Do(c *Call) (*http.Response, error) {
 }
 
 func (p *Pool) attempt(c *Call) (*http.Response, error) {
+	g := p.current(c.Context)
+	if g.idle != nil {
+		return p.send(c, g)
+	}
 	r := c.request(p.target)
 	if p.target.Scheme != "h2c" {
 		r = follow(r)
 		r.Close = p.isBrief() && c.Upgrade == ""
 	}
-	return p.current(c.Context).RoundTrip(r)
+	return g.transport.RoundTrip(r)
 }
 
 // Wait returns nil once the target accepts a connection, or the error of ctx if
@@ -180,7 +154,7 @@ func Probe(ctx context.Context, t Target, roots func() *x509.CertPool) error {
 }
 
 // CloseIdle closes the connections that no request uses.
-func (p *Pool) CloseIdle() { p.transport.Load().CloseIdleConnections() }
+func (p *Pool) CloseIdle() { p.generation.Load().closeIdle() }
 
 // tlsConfig verifies the backend's certificate itself: the anchors may change
 // while the transport lives, and its name need not be the host that is dialled.

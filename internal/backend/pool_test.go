@@ -22,16 +22,43 @@ import (
 // holdLong is longer than any test takes.
 const holdLong = time.Minute
 
-func request(t testing.TB, method string, body io.Reader) *http.Request {
+// A client is a way to speak HTTP/1.1 to targets.
+type client string
+
+const (
+	directly   client = "direct"
+	viaNetHTTP client = "net/http"
+)
+
+// pool returns the pool of a target whose requests go out by that client.
+func (c client) pool(target Target) *Pool { return c.send(new(Pools).Get(target, nil)) }
+
+// send has the requests of p go out by that client, and returns p.
+func (c client) send(p *Pool) *Pool {
+	if p.direct && c == viaNetHTTP {
+		p.direct = false
+		p.generation.Store(p.newGeneration())
+	}
+	return p
+}
+
+// overBoth runs a test over either client, as far as they are there.
+func overBoth(t *testing.T, test func(t *testing.T, over client)) {
+	for _, over := range []client{directly, viaNetHTTP} {
+		if over == viaNetHTTP || canLook {
+			t.Run(string(over), func(t *testing.T) { test(t, over) })
+		}
+	}
+}
+
+// call returns a Call for "/", with a body of unknown length if there is one.
+func call(t testing.TB, method string, body io.Reader) *Call {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, "/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := &Call{Context: t.Context(), Method: method, Path: "/", Host: "app.localhost"}
 	if body != nil {
-		r.Body, r.ContentLength = io.NopCloser(body), -1
+		c.Body, c.Length = io.NopCloser(body), -1
 	}
-	return r
+	return c
 }
 
 // An outcome is what came of a round trip.
@@ -41,8 +68,9 @@ type outcome struct {
 	err    error
 }
 
-func send(p *Pool, r *http.Request, hold time.Duration) outcome {
-	res, err := p.RoundTrip(r, hold, nil)
+func send(p *Pool, c *Call, hold time.Duration) outcome {
+	c.Hold = hold
+	res, err := p.Do(c)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -81,7 +109,9 @@ func counted(p *Pool) *atomic.Int64 {
 	return dials
 }
 
-func TestPoolsKeep(t *testing.T) {
+func TestPoolsKeep(t *testing.T) { overBoth(t, testPoolsKeep) }
+
+func testPoolsKeep(t *testing.T, over client) {
 	var pools Pools
 	target := func(text string) Target {
 		ln := listen(t, loopback4)
@@ -89,12 +119,12 @@ func TestPoolsKeep(t *testing.T) {
 		return plainHTTP(ln.Addr().String())
 	}
 	one, two := target("one"), target("two")
-	p1, p2 := pools.Get(one, nil), pools.Get(two, nil)
+	p1, p2 := over.send(pools.Get(one, nil)), over.send(pools.Get(two, nil))
 	if pools.Get(one, nil) != p1 || p1 == p2 {
 		t.Fatal("want one pool for each target")
 	}
 	dials1, dials2 := counted(p1), counted(p2)
-	running, err := p1.RoundTrip(request(t, "GET", nil), 0, nil)
+	running, err := p1.Do(call(t, "GET", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,24 +183,26 @@ func absent(t testing.TB, scheme string) (target Target, appear func(http.Handle
 }
 
 // A request waits for a backend that appears, and arrives once and whole.
-func TestHold(t *testing.T) {
+func TestHold(t *testing.T) { overBoth(t, testHold) }
+
+func testHold(t *testing.T, over client) {
 	for _, scheme := range []string{"http", "h2c", "https", "unix"} {
 		for _, method := range []string{"GET", "POST"} {
 			t.Run(scheme+" "+method, func(t *testing.T) {
 				target, appear := absent(t, scheme)
-				p := new(Pools).Get(target, nil)
+				p := over.pool(target)
 				dials := counted(p)
 				var body io.Reader
 				want := "GET "
 				if method == "POST" {
 					body, want = strings.NewReader(strings.Repeat("x", 1<<20)), "POST "+strings.Repeat("x", 1<<20)
 				}
-				r := request(t, method, body)
+				c := call(t, method, body)
 				if body != nil {
-					r.Body = &untouched{ReadCloser: r.Body}
+					c.Body = &untouched{ReadCloser: c.Body}
 				}
 				got := make(chan outcome, 1)
-				go func() { got <- send(p, r, holdLong) }()
+				go func() { got <- send(p, c, holdLong) }()
 				eventually(t, "several failed attempts", func() bool { return dials.Load() > 3 })
 				var served atomic.Int64
 				appear(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +222,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// An untouched body can be closed before it is first read, as RoundTrip wants it.
+// An untouched body can be closed before it is first read, as Do wants it.
 type untouched struct {
 	io.ReadCloser
 	read bool
@@ -229,7 +261,9 @@ func TestHoldEnds(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
 			got := make(chan outcome, 1)
-			go func() { got <- send(p, request(t, "GET", nil).WithContext(ctx), holdLong) }()
+			c := call(t, "GET", nil)
+			c.Context = ctx
+			go func() { got <- send(p, c, holdLong) }()
 			eventually(t, "an attempt", func() bool { return dials.Load() > 0 })
 			end(pools, p, leave)
 			if o := receive(t, "the end", got); !nobodyThere(o.err) && !errors.Is(o.err, context.Canceled) {
@@ -242,7 +276,7 @@ func TestHoldEnds(t *testing.T) {
 		target, _ := absent(t, "unix")
 		p := new(Pools).Get(target, nil)
 		began := time.Now()
-		o := send(p, request(t, "GET", nil), 120*time.Millisecond)
+		o := send(p, call(t, "GET", nil), 120*time.Millisecond)
 		if took := time.Since(began); !nobodyThere(o.err) || took < 120*time.Millisecond {
 			t.Errorf("got %v after %v, want a refusal after the hold", o.err, took)
 		}
@@ -251,7 +285,7 @@ func TestHoldEnds(t *testing.T) {
 		target, _ := absent(t, "http")
 		pools := new(Pools)
 		pools.StopWaiting()
-		if o := send(pools.Get(target, nil), request(t, "GET", nil), holdLong); !nobodyThere(o.err) {
+		if o := send(pools.Get(target, nil), call(t, "GET", nil), holdLong); !nobodyThere(o.err) {
 			t.Errorf("got %v, want a refusal", o.err)
 		}
 	})
@@ -259,23 +293,25 @@ func TestHoldEnds(t *testing.T) {
 		p := new(Pools).Get(plainHTTP("127.0.0.1:1"), nil)
 		failure := &net.OpError{Op: "dial", Err: errors.New("no such luck")}
 		p.dialer, _ = stub(map[string]func(context.Context) error{"127.0.0.1:1": fails(failure)})
-		if o := send(p, request(t, "GET", nil), holdLong); !errors.Is(o.err, failure) {
+		if o := send(p, call(t, "GET", nil), holdLong); !errors.Is(o.err, failure) {
 			t.Errorf("got %v at the end of a hold, want %v at once", o.err, failure)
 		}
 	})
 }
 
 // However many wait, one looks; and all are served.
-func TestManyAreHeld(t *testing.T) {
+func TestManyAreHeld(t *testing.T) { overBoth(t, testManyAreHeld) }
+
+func testManyAreHeld(t *testing.T, over client) {
 	const many = 200
 	target, appear := absent(t, "http")
-	p := new(Pools).Get(target, nil)
+	p := over.pool(target)
 	dials := counted(p)
 	var failed atomic.Int64
 	var held sync.WaitGroup
 	for range many {
 		held.Go(func() {
-			if o := send(p, request(t, "GET", nil), holdLong); o.status != 200 {
+			if o := send(p, call(t, "GET", nil), holdLong); o.status != 200 {
 				failed.Add(1)
 			}
 		})
@@ -326,7 +362,9 @@ func TestWaitIsShared(t *testing.T) {
 	}
 }
 
-func TestUpgradeHalfClose(t *testing.T) {
+func TestUpgradeHalfClose(t *testing.T) { overBoth(t, testUpgradeHalfClose) }
+
+func testUpgradeHalfClose(t *testing.T, over client) {
 	for _, scheme := range []string{"http", "unix", "https"} {
 		t.Run(scheme, func(t *testing.T) {
 			target, appear := absent(t, scheme)
@@ -341,10 +379,9 @@ func TestUpgradeHalfClose(t *testing.T) {
 				all, err := io.ReadAll(in)
 				fmt.Fprintf(conn, "got %s, %v", all, err)
 			}))
-			r := request(t, "GET", nil)
-			r.Header.Set("Connection", "Upgrade")
-			r.Header.Set("Upgrade", "websocket")
-			res, err := new(Pools).Get(target, nil).RoundTrip(r, 0, nil)
+			c := call(t, "GET", nil)
+			c.Upgrade = "websocket"
+			res, err := over.pool(target).Do(c)
 			if err != nil {
 				t.Fatal(err)
 			}

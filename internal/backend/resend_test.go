@@ -63,7 +63,7 @@ func (s *reluctant) serve(conn net.Conn) {
 }
 
 // warmUp returns a pool with n idle connections to s.
-func (s *reluctant) warmUp(t *testing.T, n int, config *tls.Config) *Pool {
+func (s *reluctant) warmUp(t *testing.T, over client, n int, config *tls.Config) *Pool {
 	ln := listen(t, loopback4)
 	target := plainHTTP(ln.Addr().String())
 	if config != nil {
@@ -78,7 +78,7 @@ func (s *reluctant) warmUp(t *testing.T, n int, config *tls.Config) *Pool {
 			go s.serve(conn)
 		}
 	}()
-	p := new(Pools).Get(target, nil)
+	p := over.pool(target)
 	t.Cleanup(p.CloseIdle)
 	connect := p.dialer.connect
 	p.dialer.connect = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -96,7 +96,7 @@ func (s *reluctant) warmUp(t *testing.T, n int, config *tls.Config) *Pool {
 	var warming sync.WaitGroup
 	for range n {
 		warming.Go(func() {
-			if o := send(p, request(t, "GET", nil), 0); o.err != nil {
+			if o := send(p, call(t, "GET", nil), 0); o.err != nil {
 				t.Error(o.err)
 			}
 		})
@@ -120,7 +120,9 @@ func (s *reluctant) expect(t *testing.T, again, first int) {
 }
 
 // A server closes connections that were idle, as a request comes over them.
-func TestStaleConnections(t *testing.T) {
+func TestStaleConnections(t *testing.T) { overBoth(t, testStaleConnections) }
+
+func testStaleConnections(t *testing.T, over client) {
 	reset := func(conn net.Conn) {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			tcp.SetLinger(0)
@@ -134,14 +136,15 @@ func TestStaleConnections(t *testing.T) {
 		end          func(net.Conn)
 		again, first int // requests on connections used before, and on new ones
 		ok           bool
+		direct       bool // the second time by the direct client only
 	}{
 		{name: "GET", method: "GET", again: 1, first: 1, ok: true},
 		{name: "HEAD", method: "HEAD", again: 1, first: 1, ok: true},
 		{name: "OPTIONS", method: "OPTIONS", again: 1, first: 1, ok: true},
 		{name: "GET, reset", method: "GET", end: reset, again: 1, first: 1, ok: true},
 		// net/http does not send these again unless a header asks for it.
-		{name: "PUT", method: "PUT", again: 1},
-		{name: "DELETE", method: "DELETE", again: 1},
+		{name: "PUT", method: "PUT", again: 1, first: 1, ok: true, direct: true},
+		{name: "DELETE", method: "DELETE", again: 1, first: 1, ok: true, direct: true},
 		{name: "DELETE with a key", method: "DELETE", header: key, again: 1, first: 1, ok: true},
 		// The client's word is not enough.
 		{name: "POST", method: "POST", again: 1},
@@ -153,16 +156,20 @@ func TestStaleConnections(t *testing.T) {
 		{name: "GET, answer begun", method: "GET", end: func(conn net.Conn) { io.WriteString(conn, "H") }, again: 1},
 	} {
 		for kind, config := range map[string]*tls.Config{"http": nil, "https": serverTLS(t, "http/1.1")} {
+			test := test
+			if test.direct && (over != directly || kind == "https") {
+				test.first, test.ok = 0, false
+			}
 			t.Run(test.name+" "+kind, func(t *testing.T) {
 				s := &reluctant{end: test.end}
-				p := s.warmUp(t, 8, config)
+				p := s.warmUp(t, over, 8, config)
 				var body io.Reader
 				if test.body != "" {
 					body = strings.NewReader(test.body)
 				}
-				r := request(t, test.method, body)
+				r := call(t, test.method, body)
 				for i := 0; i < len(test.header); i += 2 {
-					r.Header.Set(test.header[i], test.header[i+1])
+					r.Fields = append(r.Fields, Field{test.header[i], test.header[i+1]})
 				}
 				o := send(p, r, holdLong)
 				if ok := o.err == nil && o.status == 200; ok != test.ok {
@@ -175,11 +182,13 @@ func TestStaleConnections(t *testing.T) {
 }
 
 // A new connection that closes is not followed by another.
-func TestNewConnectionCloses(t *testing.T) {
+func TestNewConnectionCloses(t *testing.T) { overBoth(t, testNewConnectionCloses) }
+
+func testNewConnectionCloses(t *testing.T, over client) {
 	for _, stale := range []int{0, 4} {
 		s := &reluctant{fresh: func(net.Conn) bool { return false }}
-		p := s.warmUp(t, stale, nil)
-		o := send(p, request(t, "GET", nil), holdLong)
+		p := s.warmUp(t, over, stale, nil)
+		o := send(p, call(t, "GET", nil), holdLong)
 		if o.err == nil {
 			t.Errorf("%d stale: got an answer", stale)
 		}
@@ -188,15 +197,17 @@ func TestNewConnectionCloses(t *testing.T) {
 }
 
 // A connection that takes no byte of a request harms nobody.
-func TestNothingWritten(t *testing.T) {
+func TestNothingWritten(t *testing.T) { overBoth(t, testNothingWritten) }
+
+func testNothingWritten(t *testing.T, over client) {
 	for _, method := range []string{"GET", "POST"} {
 		t.Run(method, func(t *testing.T) {
 			s := new(reluctant)
-			p := s.warmUp(t, 5, nil)
+			p := s.warmUp(t, over, 5, nil)
 			for _, c := range s.conns {
 				c.broken.Store(true)
 			}
-			if o := send(p, request(t, method, nil), 0); o.err != nil || o.status != 200 {
+			if o := send(p, call(t, method, nil), 0); o.err != nil || o.status != 200 {
 				t.Errorf("got %d, %v", o.status, o.err)
 			}
 			s.expect(t, 0, 1)

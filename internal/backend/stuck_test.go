@@ -48,7 +48,7 @@ func TestFailedWriteWithPingUnread(t *testing.T) {
 		return deafConn{c, &deaf, sync.OnceFunc(func() { close(failed) })}, err
 	}
 	outcomes := make(chan outcome, 2)
-	post := func() { outcomes <- send(p, request(t, http.MethodPost, nil), 0) }
+	post := func() { outcomes <- send(p, call(t, http.MethodPost, nil), 0) }
 	go post()
 	receive(t, "the first request", asked)
 	deaf.Store(true)

@@ -93,11 +93,10 @@ func TestALPN(t *testing.T) {
 		target.ServerName = "example.com"
 		p := new(Pools).Get(target, roots)
 		for range 2 { // also when there is a connection that speaks HTTP/2
-			r := request(t, "GET", nil)
+			r := call(t, "GET", nil)
 			if test.upgrade {
 				get(t, p)
-				r.Header.Set("Connection", "Upgrade")
-				r.Header.Set("Upgrade", "websocket")
+				r.Upgrade = "websocket"
 			}
 			if o := send(p, r, 0); o.body != test.want {
 				t.Errorf("HTTP/2 offered %t, upgrade %t: got %q, %v; want %q", test.offered, test.upgrade, o.body, o.err, test.want)
@@ -117,7 +116,7 @@ func TestOtherProtocol(t *testing.T) {
 	secure, _ := startTLS(t, false)
 	secure.Scheme = "http"
 	// Go's server answers that in plain text; others send an alert or nothing.
-	if o := send(new(Pools).Get(secure, nil), request(t, "GET", nil), 0); o.status != 400 {
+	if o := send(new(Pools).Get(secure, nil), call(t, "GET", nil), 0); o.status != 400 {
 		t.Errorf("TLS server, plain text expected: got %d, %v", o.status, o.err)
 	}
 	if _, err := get(t, new(Pools).Get(Target{Scheme: "h2c", Address: plain.Listener.Addr().String()}, nil)); err == nil {

@@ -1,0 +1,105 @@
+package backend
+
+import (
+	"io"
+	"net/http"
+	"slices"
+)
+
+// answer reads the response up to its body, and what comes before it.
+func (x *exchange) answer(c *Call) error {
+	x.link.limit()
+	if _, err := x.scratch.in.Peek(1); err != nil {
+		return err
+	}
+	x.heard = true
+	for {
+		if err := x.readHead(c.Method); err != nil {
+			return err
+		}
+		status := x.res.StatusCode
+		if status < 100 || status > 199 || status == http.StatusSwitchingProtocols {
+			break
+		}
+		if status == http.StatusContinue {
+			x.sender.agree(true)
+		}
+		if c.Interim != nil {
+			if err := c.Interim(status, x.res.Header); err != nil {
+				return err
+			}
+			x.link.limit()
+		}
+	}
+	x.link.unlimit()
+	x.keep = x.keep && !x.res.Close
+	// A target that goes on after its answer expects the body as the next thing.
+	x.sender.agree(x.keep)
+	if x.res.StatusCode == http.StatusSwitchingProtocols {
+		x.res.Body = &upgraded{x}
+		return nil
+	}
+	if x.left == 0 {
+		if x.complete(); x.over.Load() {
+			x.res.Body = http.NoBody
+			return nil
+		}
+	}
+	x.res.Body = x
+	return nil
+}
+
+// readHead reads the head of a response, and says how its body ends.
+func (x *exchange) readHead(method string) error {
+	res, err := http.ReadResponse(x.scratch.in, &http.Request{Method: method})
+	if err != nil {
+		return err
+	}
+	x.res = *res
+	x.res.Request = nil
+	switch {
+	case res.Body == http.NoBody:
+		x.left = 0
+	case slices.Contains(res.TransferEncoding, "chunked"):
+		x.chunks(x.scratch.in)
+	case res.ContentLength >= 0:
+		x.left = res.ContentLength
+	default:
+		x.left = untilClose
+	}
+	return nil
+}
+
+// An upgraded connection, once the target has switched protocols.
+type upgraded struct{ x *exchange }
+
+func (u *upgraded) Read(p []byte) (int, error) {
+	x := u.x
+	if s := x.scratch; s != nil {
+		if n := s.in.Buffered(); n > 0 {
+			return s.in.Read(p[:min(n, len(p))])
+		}
+		x.scratch = nil
+		s.free()
+	}
+	n, err := x.link.Read(p)
+	if err != nil && err != io.EOF {
+		err = ended(x.ctx, err)
+	}
+	return n, err
+}
+
+func (u *upgraded) Write(p []byte) (int, error) {
+	n, err := u.x.link.Write(p)
+	if err != nil {
+		err = ended(u.x.ctx, err)
+	}
+	return n, err
+}
+
+func (u *upgraded) CloseWrite() error { return u.x.link.CloseWrite() }
+
+func (u *upgraded) Close() error {
+	u.x.settle(false)
+	return nil
+}

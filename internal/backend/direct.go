@@ -1,0 +1,206 @@
+package backend
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The direct client speaks HTTP/1.1 on the goroutine of its caller: that writes
+// the head of the request, reads the response, and waits for nobody but the
+// target. Only a request's body is sent by another goroutine, for the response
+// may come before the end of it.
+
+// reuseWait is how long the end of a response may wait for the goroutine that
+// sends the body, when all of that but the last write is done. Then the
+// connection can be used again.
+const reuseWait = 50 * time.Millisecond
+
+// readBuffer is how many bytes of a response are read at once while it is not
+// the caller's buffer that takes them.
+const readBuffer = 8 << 10
+
+// A scratch is the memory of an exchange.
+type scratch struct {
+	in   *bufio.Reader
+	head []byte // of the request
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{in: bufio.NewReaderSize(nil, readBuffer)} }}
+
+// maxScratchHead is how long the head of a request may have been for its memory
+// to be kept.
+const maxScratchHead = 16 << 10
+
+func (s *scratch) free() {
+	s.in.Reset(nil)
+	if cap(s.head) <= maxScratchHead {
+		scratches.Put(s)
+	}
+}
+
+// An exchange is one request over one connection, and the response.
+type exchange struct {
+	res     http.Response
+	ctx     context.Context
+	link    *link
+	idle    *idle
+	scratch *scratch // nil once the response was read
+	sender  *sender  // nil if no body was begun
+	stop    func() bool
+
+	written int   // bytes of the head
+	heard   bool  // something came
+	keep    bool  // neither side has said that the connection ends
+	failed  error // to write the head
+
+	over atomic.Bool // the connection belongs to somebody else, or to nobody
+	body
+}
+
+// send makes an attempt at c over the connections of g.
+func (p *Pool) send(c *Call, g *generation) (*http.Response, error) {
+	s := scratches.Get().(*scratch)
+	x, err := p.exchange(c, g, s)
+	if c.Body != nil && (x == nil || x.sender == nil) {
+		_ = c.Body.Close() // nobody else does
+	}
+	if err != nil {
+		s.free()
+		return nil, ended(c.Context, err)
+	}
+	return &x.res, nil
+}
+
+// exchange sends c and returns the exchange that has its response, or the one
+// that failed last, if any. A request goes over another connection if a used one
+// took no byte of it; and over a new one, once, if it can do no harm and a used
+// one ended without an answer.
+func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err error) {
+	last := c.Upgrade == "" && p.isBrief()
+	if s.head, err = c.appendHead(s.head[:0], last); err != nil {
+		return nil, err
+	}
+	for again := false; ; {
+		if err := c.Context.Err(); err != nil {
+			return x, err
+		}
+		var l *link
+		if !again {
+			l = g.idle.take()
+		}
+		if l == nil {
+			if l, err = p.connect(c.Context, g); err != nil {
+				return x, err
+			}
+		}
+		x = &exchange{ctx: c.Context, link: l, idle: g.idle, scratch: s, keep: !last}
+		if err = x.run(c); err == nil {
+			return x, nil
+		}
+		err = x.cause(err)
+		x.settle(false)
+		if !l.used || x.heard || c.Context.Err() != nil {
+			return x, err
+		}
+		if x.written == 0 {
+			continue
+		}
+		p.noteClosed(l.freed)
+		if again = !c.sends() && idempotent(c.Method); !again {
+			return x, err
+		}
+	}
+}
+
+// ended returns the cause of the context's end, or err if that did not end.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// cause returns why the exchange failed, when what was noticed is err.
+func (x *exchange) cause(err error) error {
+	if x.ctx.Err() != nil {
+		return context.Cause(x.ctx)
+	}
+	broken, fault := x.sender.failure()
+	if broken == nil {
+		broken = x.failed
+	}
+	if timeout, ok := err.(net.Error); broken != nil && (fault || ok && timeout.Timeout()) {
+		return broken // which has ended the reading
+	}
+	return err
+}
+
+// run sends the request and reads the response up to its body.
+func (x *exchange) run(c *Call) error {
+	if x.ctx.Done() != nil {
+		x.stop = context.AfterFunc(x.ctx, x.link.interrupt)
+	}
+	x.scratch.in.Reset(x.link)
+	x.written, x.failed = x.link.Write(x.scratch.head)
+	switch {
+	case x.failed != nil && x.written == 0 && x.link.used:
+		return x.failed
+	case x.failed != nil:
+		// There may be an answer all the same.
+		time.AfterFunc(lastWord, x.link.interrupt)
+		x.keep = false
+	case c.sends():
+		x.sender = c.startSender(x.link)
+	}
+	err := x.answer(c)
+	if err != nil {
+		x.sender.agree(false)
+	}
+	return err
+}
+
+// complete is the end of the response. The connection is free, unless the body
+// of the request is still being sent: then Close ends that.
+func (x *exchange) complete() {
+	if s := x.sender; s != nil {
+		switch s.state.Load() {
+		case bodyBegun:
+			return
+		case bodyKnown:
+			limit := time.NewTimer(reuseWait)
+			defer limit.Stop()
+			select {
+			case <-s.ended:
+			case <-limit.C:
+				return
+			}
+		}
+	}
+	x.settle(true)
+}
+
+// settle gives the connection up, or back if the response was read to its end.
+// Only who reads the response may say that. It has an effect once.
+func (x *exchange) settle(whole bool) {
+	if x.over.Swap(true) {
+		return
+	}
+	// Once the interruption has begun it may come at any time.
+	calm := x.stop == nil || x.stop()
+	sent := x.sender == nil || x.sender.state.Load() == bodySent
+	if whole && x.keep && calm && sent && x.scratch.in.Buffered() == 0 {
+		x.idle.put(x.link)
+	} else {
+		x.link.Close()
+	}
+	if whole {
+		s := x.scratch
+		x.scratch = nil
+		s.free()
+	}
+}

@@ -1,0 +1,78 @@
+package backend
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// probeWait is how long a request waits for the first bytes of a body that it
+// may not have.
+const probeWait = 200 * time.Millisecond
+
+// withoutEmptyBody returns c without its body if that turns out to have nothing
+// in it. Many servers do not expect chunks with a GET, and clients of HTTP/2 may
+// leave it open whether there is a body when the request comes.
+func (c *Call) withoutEmptyBody() *Call {
+	if !c.chunked() || c.Continue || len(c.Trailer) > 0 {
+		return c
+	}
+	switch c.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, "PROPFIND", "SEARCH":
+	default:
+		return c
+	}
+	probed := *c
+	b := &begun{ReadCloser: c.Body, there: make(chan struct{})}
+	probed.Body = b
+	go b.begin()
+	limit := time.NewTimer(probeWait)
+	defer limit.Stop()
+	select {
+	case <-b.there:
+		if b.n == 0 && b.err == io.EOF {
+			_ = c.Body.Close()
+			probed.Body, probed.Length = nil, 0
+		}
+	case <-limit.C:
+	case <-c.Context.Done():
+	}
+	return &probed
+}
+
+// A begun body has been read from before it was asked to. It can be closed
+// before it is read, and read afterwards, as Pool.Do wants it.
+type begun struct {
+	io.ReadCloser
+	there chan struct{} // closed when the fields below are set
+	first [1]byte
+	n     int
+	err   error
+	read  bool
+}
+
+func (b *begun) begin() {
+	b.n, b.err = b.ReadCloser.Read(b.first[:])
+	close(b.there)
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	b.read = true
+	<-b.there
+	switch {
+	case b.n > 0 && len(p) > 0:
+		b.n = 0
+		p[0] = b.first[0]
+		return 1, b.err
+	case b.err != nil:
+		return 0, b.err
+	}
+	return b.ReadCloser.Read(p)
+}
+
+func (b *begun) Close() error {
+	if !b.read {
+		return nil
+	}
+	return b.ReadCloser.Close()
+}
