@@ -35,7 +35,7 @@ func (c *Call) appendHead(head []byte, last bool) ([]byte, error) {
 	ok = ok && isText(head[from:])
 	head = append(head, "\r\n"...)
 	for _, f := range c.Fields {
-		if f.Name == "User-Agent" && f.Value == "" {
+		if isFraming(f.Name) {
 			continue
 		}
 		ok = ok && isName(f.Name)
@@ -90,6 +90,17 @@ func (c *Call) appendFraming(head []byte) []byte {
 		head = append(head, "Expect: 100-continue\r\n"...)
 	}
 	return head
+}
+
+// isFraming reports whether a header is not among the fields of a call, for the
+// call says by other means what it would. A second one could be taken for the
+// true one.
+func isFraming(name string) bool {
+	switch name {
+	case "Connection", "Content-Length", "Expect", "Host", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
 // sends reports whether c has a body with anything in it.
