@@ -51,6 +51,9 @@ func (x *exchange) answer(c *Call) error {
 
 // readHead reads the head of a response, and says how its body ends.
 func (x *exchange) readHead(method string) error {
+	if x.readPlain(method) {
+		return nil
+	}
 	res, err := http.ReadResponse(x.scratch.in, &http.Request{Method: method})
 	if err != nil {
 		return err

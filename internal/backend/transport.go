@@ -31,7 +31,9 @@ func (c *Call) request(t Target) *http.Request {
 		r.Body = c.Body
 	}
 	for _, f := range c.Fields {
-		r.Header[f.Name] = append(r.Header[f.Name], f.Value)
+		if !isFraming(f.Name) {
+			r.Header[f.Name] = append(r.Header[f.Name], f.Value)
+		}
 	}
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = []string{""} // or net/http would send its own
