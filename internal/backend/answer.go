@@ -39,13 +39,13 @@ func (x *exchange) answer(c *Call) error {
 		x.res.Body = &upgraded{x}
 		return nil
 	}
+	x.res.Body = x
 	if x.left == 0 {
+		x.err = io.EOF
 		if x.complete(); x.over.Load() {
 			x.res.Body = http.NoBody
-			return nil
 		}
 	}
-	x.res.Body = x
 	return nil
 }
 

@@ -15,11 +15,6 @@ import (
 // target. Only a request's body is sent by another goroutine, for the response
 // may come before the end of it.
 
-// reuseWait is how long the end of a response may wait for the goroutine that
-// sends the body, when all of that but the last write is done. Then the
-// connection can be used again.
-const reuseWait = 50 * time.Millisecond
-
 // readBuffer is how many bytes of a response are read at once while it is not
 // the caller's buffer that takes them.
 const readBuffer = 8 << 10
@@ -165,27 +160,20 @@ func (x *exchange) run(c *Call) error {
 }
 
 // complete is the end of the response. The connection is free, unless the body
-// of the request is still being sent: then Close ends that.
+// of the request is still being sent: then the end of that frees it, or Close
+// ends it.
 func (x *exchange) complete() {
-	if s := x.sender; s != nil {
-		switch s.state.Load() {
-		case bodyBegun:
+	if s := x.sender; s != nil && !s.over() {
+		s.heir.Store(x)
+		if !s.over() {
 			return
-		case bodyKnown:
-			limit := time.NewTimer(reuseWait)
-			defer limit.Stop()
-			select {
-			case <-s.ended:
-			case <-limit.C:
-				return
-			}
 		}
 	}
 	x.settle(true)
 }
 
-// settle gives the connection up, or back if the response was read to its end.
-// Only who reads the response may say that. It has an effect once.
+// settle gives the connection up, or back if the response was read to its whole
+// end; nobody may read it then. It has an effect once.
 func (x *exchange) settle(whole bool) {
 	if x.over.Swap(true) {
 		return

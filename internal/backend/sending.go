@@ -19,6 +19,11 @@ const (
 )
 
 const (
+	// reuseWait is how long the end of a response may wait for the goroutine
+	// that sends the body, when all of that but the last write is done. Then the
+	// connection is free with the response, and not only a moment later.
+	reuseWait = 50 * time.Millisecond
+
 	// sendBuffer is how many bytes of a body are read at once.
 	sendBuffer = 32 << 10
 
@@ -44,6 +49,7 @@ type sender struct {
 
 	state atomic.Int32
 	ended chan struct{}
+	heir  atomic.Pointer[exchange] // whose response is complete, and which waits for the end
 	err   error // if it is broken, set before state
 	fault bool  // err is that of the body, not of the connection
 }
@@ -75,6 +81,23 @@ func (s *sender) failure() (err error, fault bool) {
 	return s.err, s.fault
 }
 
+// over reports whether the body was sent or will not be.
+func (s *sender) over() bool {
+	switch s.state.Load() {
+	case bodyBegun:
+		return false
+	case bodyKnown:
+		limit := time.NewTimer(reuseWait)
+		defer limit.Stop()
+		select {
+		case <-s.ended:
+		case <-limit.C:
+			return false
+		}
+	}
+	return true
+}
+
 func (s *sender) run() {
 	defer close(s.ended)
 	outcome := bodyBroken
@@ -91,6 +114,9 @@ func (s *sender) run() {
 	case s.err != nil:
 		// There may be an answer all the same.
 		time.AfterFunc(lastWord, s.link.interrupt)
+	}
+	if x := s.heir.Load(); x != nil {
+		x.settle(true)
 	}
 }
 
