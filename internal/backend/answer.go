@@ -58,8 +58,15 @@ func (x *exchange) readHead(method string) error {
 	if err != nil {
 		return err
 	}
+	x.takeOver(res)
+	return nil
+}
+
+// takeOver makes res, which net/http has read, the response. How its body ends
+// was net/http's to find out, but reading it is not.
+func (x *exchange) takeOver(res *http.Response) {
 	x.res = *res
-	x.res.Request = nil
+	x.res.Request, x.res.Body = nil, nil
 	switch {
 	case res.Body == http.NoBody:
 		x.left = 0
@@ -70,7 +77,6 @@ func (x *exchange) readHead(method string) error {
 	default:
 		x.left = untilClose
 	}
-	return nil
 }
 
 // An upgraded connection, once the target has switched protocols.
