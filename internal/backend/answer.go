@@ -32,7 +32,7 @@ func (x *exchange) answer(c *Call) error {
 		}
 	}
 	x.link.unlimit()
-	x.keep = x.keep && !x.res.Close
+	x.keep = x.keep && !x.res.Close && x.res.StatusCode >= 200
 	// A target that goes on after its answer expects the body as the next thing.
 	x.sender.agree(x.keep)
 	if x.res.StatusCode == http.StatusSwitchingProtocols {

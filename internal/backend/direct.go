@@ -165,7 +165,7 @@ func (x *exchange) run(c *Call) error {
 func (x *exchange) complete() {
 	if s := x.sender; s != nil && !s.over() {
 		s.heir.Store(x)
-		if !s.over() {
+		if s.state.Load() == bodyBegun {
 			return
 		}
 	}

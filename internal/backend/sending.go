@@ -13,15 +13,14 @@ import (
 // What has become of a request's body.
 const (
 	bodyBegun  int32 = iota
-	bodyKnown        // all of it was read; the last of it is being written
 	bodySent         // all of it, to the last byte
 	bodyBroken       // it was not sent, or not all of it
 )
 
 const (
-	// reuseWait is how long the end of a response may wait for the goroutine
-	// that sends the body, when all of that but the last write is done. Then the
-	// connection is free with the response, and not only a moment later.
+	// reuseWait is how long the end of a response waits for the goroutine that
+	// sends the body: a quick answer to a small body overtakes it, and the
+	// connection can be used again if the body gets out.
 	reuseWait = 50 * time.Millisecond
 
 	// sendBuffer is how many bytes of a body are read at once.
@@ -50,8 +49,8 @@ type sender struct {
 	state atomic.Int32
 	ended chan struct{}
 	heir  atomic.Pointer[exchange] // whose response is complete, and which waits for the end
-	err   error // if it is broken, set before state
-	fault bool  // err is that of the body, not of the connection
+	err   error                    // if it is broken, set before state
+	fault bool                     // err is that of the body, not of the connection
 }
 
 func (c *Call) startSender(l *link) *sender {
@@ -81,21 +80,20 @@ func (s *sender) failure() (err error, fault bool) {
 	return s.err, s.fault
 }
 
-// over reports whether the body was sent or will not be.
+// over reports whether the body was sent or will not be, at the end of the
+// response or soon after.
 func (s *sender) over() bool {
-	switch s.state.Load() {
-	case bodyBegun:
-		return false
-	case bodyKnown:
-		limit := time.NewTimer(reuseWait)
-		defer limit.Stop()
-		select {
-		case <-s.ended:
-		case <-limit.C:
-			return false
-		}
+	if s.state.Load() != bodyBegun {
+		return true
 	}
-	return true
+	limit := time.NewTimer(reuseWait)
+	defer limit.Stop()
+	select {
+	case <-s.ended:
+		return true
+	case <-limit.C:
+		return false
+	}
 }
 
 func (s *sender) run() {
@@ -159,9 +157,7 @@ func (s *sender) sendLength(buf []byte) bool {
 	var ended bool
 	for left := s.length; left > 0; {
 		n, err := s.body.Read(buf[:min(int64(len(buf)), left)])
-		if left -= int64(n); left == 0 {
-			s.state.Store(bodyKnown)
-		}
+		left -= int64(n)
 		if n > 0 && !s.write(buf[:n]) {
 			return false
 		}
@@ -195,7 +191,6 @@ func (s *sender) sendChunks(buf *sendBuf) bool {
 		}
 		switch {
 		case err == io.EOF:
-			s.state.Store(bodyKnown)
 			return s.sendEnd(chunk)
 		case n > 0 && !s.write(chunk):
 			return false
