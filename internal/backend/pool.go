@@ -90,10 +90,11 @@ func (p *Pool) newTransport(g *generation) *http.Transport {
 }
 
 // Do sends c to the target and returns the response, whose body the caller has to
-// read to its end or close. That of a 101 is an io.ReadWriteCloser with a
-// CloseWrite method. The response's Request is of no use. A response may come
-// before the body of c was sent; sending then goes on until the target stops
-// reading, or the response's body is closed.
+// read to its end or close. It may have a method Buffered() int, which returns how
+// many bytes can be read without waiting, or fewer. That of a 101 is an
+// io.ReadWriteCloser with a CloseWrite method. The response's Request is of no
+// use. A response may come before the body of c was sent; sending then goes on
+// until the target stops reading, or the response's body is closed.
 //
 // If no connection was made the error is a *DialError.
 func (p *Pool) Do(c *Call) (*http.Response, error) {

@@ -54,6 +54,24 @@ func (x *exchange) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Buffered returns how many bytes a Read has at hand, or fewer: it need not wait
+// unless there is none.
+func (x *exchange) Buffered() int {
+	if x.err != nil || x.scratch == nil {
+		return 0
+	}
+	held, _ := x.scratch.in.Peek(x.scratch.in.Buffered())
+	if x.left != inChunks {
+		return len(held)
+	}
+	// Only what is behind a line counts: it could be the one before a chunk.
+	held = bytes.TrimPrefix(held, []byte("\r\n"))
+	if i := bytes.IndexByte(held, '\n'); i >= 0 {
+		return len(held) - i - 1
+	}
+	return 0
+}
+
 // Close ends the exchange. It may be called while the body is read.
 func (x *exchange) Close() error {
 	x.settle(false)

@@ -68,16 +68,19 @@ func (x *exchange) send() (*http.Response, error) {
 // none that could be.
 func (x *exchange) respond(r *http.Request, res *http.Response) error {
 	defer func() { res.Body.Close() }() // of the body that diagnose may have put there
-	if err := x.answered(r, res); err != nil {
+	err := x.answered(r, res)
+	if err != nil {
 		return err
 	}
 	x.announce(res)
 	x.WriteHeader(res.StatusCode)
 	announced := len(res.Trailer)
-	if !endsWithHead(r, res) && !atHand(res.Body) {
-		x.Flush()
+	if endsWithHead(r, res) {
+		_, err = io.Copy(x, res.Body)
+	} else {
+		err = x.pass(res.Body)
 	}
-	if x.pass(res.Body) != nil {
+	if err != nil {
 		panic(http.ErrAbortHandler) // the end has to tell that there should be more
 	}
 	x.conclude(res, announced)
@@ -91,12 +94,15 @@ func endsWithHead(r *http.Request, res *http.Response) bool {
 	return res.ContentLength == 0 || res.Body == http.NoBody || r.Method == http.MethodHead
 }
 
-// pass sends a body to the client, each piece when it is there. The last one is
+// pass sends a body to the client, what has arrived at once. The last piece is
 // left to the end of the request, which goes out together with it.
 func (x *exchange) pass(body io.Reader) error {
 	buf := x.proxy.buffers.get()
 	defer x.proxy.buffers.put(buf)
 	for {
+		if !atHand(body) {
+			x.Flush()
+		}
 		n, err := body.Read(buf)
 		if n > 0 {
 			if _, err := x.Write(buf[:n]); err != nil {
@@ -109,7 +115,6 @@ func (x *exchange) pass(body io.Reader) error {
 		if err != nil {
 			return err
 		}
-		x.Flush()
 	}
 }
 
