@@ -6,23 +6,36 @@ import (
 	"devproxy/internal/backend"
 )
 
-// bufferSize suits TLS: two records of the largest size.
-const bufferSize = 32 << 10
+const (
+	// smallBuffer is enough for most responses, and for streams that wait.
+	smallBuffer = 8 << 10
 
-// A bufferPool lends the buffers through which response bodies pass. The zero
-// value is ready.
-type bufferPool struct{ pool sync.Pool }
+	// largeBuffer has the connections of a download asked less often. A TLS record
+	// has up to 16 KiB.
+	largeBuffer = 64 << 10
+)
 
-// get returns a buffer of bufferSize bytes.
-func (p *bufferPool) get() []byte {
-	if b, ok := p.pool.Get().(*[bufferSize]byte); ok {
-		return b[:]
+// buffers lends the buffers through which bodies pass. The zero value is ready.
+type buffers struct{ small, large sync.Pool }
+
+// get returns a buffer of smallBuffer or largeBuffer bytes.
+func (b *buffers) get(size int) *[]byte {
+	if buf, ok := b.of(size).Get().(*[]byte); ok {
+		return buf
 	}
-	return make([]byte, bufferSize)
+	buf := make([]byte, size)
+	return &buf
 }
 
 // put takes back a buffer that get returned.
-func (p *bufferPool) put(b []byte) { p.pool.Put((*[bufferSize]byte)(b)) }
+func (b *buffers) put(buf *[]byte) { b.of(len(*buf)).Put(buf) }
+
+func (b *buffers) of(size int) *sync.Pool {
+	if size == smallBuffer {
+		return &b.small
+	}
+	return &b.large
+}
 
 // keptFields is how many headers a list may have room for that is lent again.
 // Browsers send some 20.

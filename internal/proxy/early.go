@@ -38,12 +38,12 @@ const (
 func (x *exchange) linger(r *http.Request) {
 	_ = x.FlushError() // a client that left is seen by reading
 	rc := http.NewResponseController(x)
-	buf := x.proxy.buffers.get()
+	buf := x.proxy.buffers.get(smallBuffer)
 	defer x.proxy.buffers.put(buf)
 	for end := time.Now().Add(lingerTime); time.Now().Before(end); {
 		// It also ends a Read of the transport's that is under way.
 		_ = rc.SetReadDeadline(time.Now().Add(lingerQuiet))
-		if _, err := r.Body.Read(buf); err != nil {
+		if _, err := r.Body.Read(*buf); err != nil {
 			break
 		}
 	}

@@ -97,15 +97,16 @@ func endsWithHead(r *http.Request, res *http.Response) bool {
 // pass sends a body to the client, what has arrived at once. The last piece is
 // left to the end of the request, which goes out together with it.
 func (x *exchange) pass(body io.Reader) error {
-	buf := x.proxy.buffers.get()
-	defer x.proxy.buffers.put(buf)
+	lent := &x.proxy.buffers
+	buf := lent.get(smallBuffer)
+	defer func() { lent.put(buf) }()
 	for {
 		if !atHand(body) {
 			x.Flush()
 		}
-		n, err := body.Read(buf)
+		n, err := body.Read(*buf)
 		if n > 0 {
-			if _, err := x.Write(buf[:n]); err != nil {
+			if _, err := x.Write((*buf)[:n]); err != nil {
 				return err
 			}
 		}
@@ -114,6 +115,10 @@ func (x *exchange) pass(body io.Reader) error {
 		}
 		if err != nil {
 			return err
+		}
+		if n > smallBuffer/2 && len(*buf) == smallBuffer {
+			lent.put(buf)
+			buf = lent.get(largeBuffer)
 		}
 	}
 }

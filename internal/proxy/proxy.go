@@ -92,7 +92,7 @@ type Proxy struct {
 	sessions sessions
 	guards   guards
 
-	buffers bufferPool
+	buffers buffers
 	fields  fieldsPool
 
 	https    *http.Server
