@@ -58,15 +58,3 @@ func (x *exchange) conclude(res *http.Response, announced int) {
 	}
 	stripResponse(h, x.route.Rules.KeepHSTS) // those that were not announced
 }
-
-// dropHopByHop removes the headers that are about the backend's connection.
-func dropHopByHop(h http.Header) {
-	for name := range connectionNames(h["Connection"]) {
-		delete(h, name)
-	}
-	for name := range h {
-		if hopByHop(name) {
-			delete(h, name)
-		}
-	}
-}
