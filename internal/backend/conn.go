@@ -21,7 +21,7 @@ const (
 	lastWord = 5 * time.Second
 )
 
-// A conn is a connection to a backend.
+// A conn is a connection of net/http's client to a backend.
 //
 // Its last word is heard: a backend may answer by the head of a request and
 // close, which resets the connection under a body that is still being written.

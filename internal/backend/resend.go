@@ -9,11 +9,14 @@ import (
 	"time"
 )
 
-// net/http sends a request without a body again when a connection that it had
-// used before ends without an answer: the server may have closed it just then.
-// It goes on so through all connections it has, and takes the client's word
-// (Idempotency-Key) for what is idempotent. Here a request is sent a second time
-// at most, over a new connection, and only by a method that is safe to repeat.
+// A request is sent a second time at most, over a new connection, and only by a
+// method that is safe to repeat. Over the direct client that is up to
+// Pool.exchange, and nothing else repeats anything.
+//
+// net/http's client sends a request without a body again when a connection that
+// it had used before ends without an answer: the server may have closed it just
+// then. It goes on so through all connections it has, and takes the client's
+// word (Idempotency-Key) for what is idempotent. It is kept from that here.
 
 // ErrTwice is the end of a request that would be sent once too often.
 var ErrTwice = errors.New("the connection closed without a response, and the request may not be sent again")

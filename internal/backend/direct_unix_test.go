@@ -1,3 +1,5 @@
+//go:build unix
+
 package backend
 
 import (
@@ -424,9 +426,6 @@ func TestSweep(t *testing.T) {
 
 // A GET costs little memory.
 func TestAllocations(t *testing.T) {
-	if !canLook {
-		t.Skip("net/http's client is used")
-	}
 	p := directly.pool(canned(t, headOfResponse+"Content-Length: 2\r\n\r\nok"))
 	defer p.CloseIdle()
 	ctx, cancel := context.WithCancel(t.Context())
