@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HAVE_CC := $(shell command -v $${CC:-gcc} 2>/dev/null)
 RACE    := $(if $(HAVE_CC)$(filter true,$(CI)),-race)
 
-.PHONY: run build install test tools lint unit fuzz e2e soak
+.PHONY: run build install test tools lint unit fuzz e2e soak bench bench-docs
 
 run: ## serve the routes of devproxy.toml
 	$(GO) run ./cmd/devproxy
@@ -33,15 +33,19 @@ lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
 	for os in linux darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
 	cd e2e && $(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	$(GO) mod tidy -diff
 	cd e2e && $(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...
 	cd e2e && $(GO) run $(STATICCHECK) ./...
+	cd bench && $(GO) run $(STATICCHECK) ./...
 
 # The programs that tests start need not wait a second at their end, as the race
 # detector has them do.
 unit:
 	GORACE=atexit_sleep_ms=0 DEVPROXY_REAL_STORES=1 $(GO) test $(RACE) -shuffle=on ./...
+	cd bench && $(GO) test -shuffle=on ./...
 
 # A target alone leaves a core idle while it is built and started, so two run side
 # by side, with a worker each.
@@ -55,3 +59,10 @@ e2e: tools ## real browsers, clients and backends, in a sandbox
 
 soak: tools ## the same with many more rounds, and mixed traffic for SOAKTIME
 	cd e2e && DEVPROXY_SOAK=1 SOAKTIME=$(SOAKTIME) $(GO) test -count=1 -timeout 6h
+
+bench: build ## devproxy beside Caddy, nginx and HAProxy; BENCH="-only h1 -short" measures less
+	sh bench/tools.sh
+	cd bench && $(GO) run . $(BENCH)
+
+bench-docs: ## the last run of make bench into docs/benchmarks.md
+	cd bench && $(GO) run . -from ../bin/bench.json -docs ../docs/benchmarks.md

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// downloadSize is how long bodies are that are downloaded and uploaded.
+const downloadSize = 16 << 20
+
+// A bench is one comparison with all that runs for it.
+type bench struct {
+	options
+	progress      io.Writer
+	programs      programs
+	dir           string // everything temporary
+	backend, live string // addresses of the apps
+	authority     *authority
+	contenders    []*contender
+	peaks         map[*contender]float64 // bytes, in this round
+	apps          []*process
+	names         int // how many new hosts were asked for
+	results       *results
+}
+
+// open starts the apps, makes the certificates and starts all contenders.
+func (b *bench) open() error {
+	if err := b.startBackend(); err != nil {
+		return fmt.Errorf("start the backend: %w", err)
+	}
+	if err := b.startLive(); err != nil {
+		return fmt.Errorf("start the backend for uploads: %w", err)
+	}
+	var err error
+	if b.authority, err = newAuthority(b); err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	for _, c := range b.contenders {
+		if err := b.prepare(c); err != nil {
+			return fmt.Errorf("prepare %s: %w", c.name, err)
+		}
+		if _, err := b.start(c); err != nil {
+			return fmt.Errorf("start %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// close ends all that was started and is still running.
+func (b *bench) close() {
+	for _, c := range b.contenders {
+		if c.process != nil {
+			c.process.stop()
+		}
+	}
+	for _, app := range b.apps {
+		app.stop()
+	}
+	os.RemoveAll(b.dir)
+}
+
+// run takes every measurement of every contender, in rounds: one contender
+// after the other, so that what the machine does meanwhile meets all of them.
+func (b *bench) run(ctx context.Context, measurements []measurement) error {
+	var failed error
+	for round := range b.rounds {
+		clear(b.peaks)
+		for _, m := range measurements {
+			if m.once && round > 0 {
+				continue
+			}
+			fmt.Fprintf(b.progress, "round %d of %d: %s\n", round+1, b.rounds, m.about)
+			for _, c := range b.contenders {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if m.of != nil && !m.of(c) {
+					continue
+				}
+				if err := b.measure(ctx, m, c, round); err != nil {
+					failed = fmt.Errorf("%s of %s: %w", m.name, c.name, err)
+					fmt.Fprintf(b.progress, "  failed: %v\n", failed)
+				}
+			}
+		}
+		for c, most := range b.peaks {
+			b.results.add(c.name, values{"memory.loaded": most / megabyte})
+		}
+	}
+	return failed
+}
+
+// measure takes one measurement of one contender.
+func (b *bench) measure(ctx context.Context, m measurement, c *contender, round int) error {
+	watch := watchMemory(c.process.pid())
+	stopPerf, err := b.profile(m, c, round)
+	if err != nil {
+		watch.stop()
+		return err
+	}
+	got, err := m.take(ctx, b, c)
+	stopPerf()
+	most := watch.stop()
+	if err != nil {
+		return err
+	}
+	if m.load {
+		b.peaks[c] = max(b.peaks[c], most)
+	}
+	b.results.add(c.name, got)
+	fmt.Fprintf(b.progress, "  %-14s %s\n", c.name, got.brief(m))
+	return nil
+}
+
+// scaled is n for loads of three seconds, less for shorter ones.
+func (b *bench) scaled(n int) int {
+	return max(4, int(float64(n)*min(1, b.seconds.Seconds()/3)))
+}
+
+// spend returns the CPU time that a contender uses while work is done.
+func spend(c *contender, work func() error) (time.Duration, error) {
+	before, err := cpuTime(c.process.pid())
+	if err != nil {
+		return 0, err
+	}
+	if err := work(); err != nil {
+		return 0, err
+	}
+	after, err := cpuTime(c.process.pid())
+	return after - before, err
+}
+
+// startBackend runs nginx as the plain app.
+func (b *bench) startBackend() error {
+	dir, port, err := b.appFolder("backend")
+	if err != nil {
+		return err
+	}
+	b.backend = fmt.Sprintf("127.0.0.1:%d", port)
+	file, err := os.Create(filepath.Join(dir, "download"))
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(file, zeros{}, downloadSize); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	config, err := fill("backend.conf", settings{
+		Dir: dir, Listen: b.backend, Threads: threads(), Superuser: os.Geteuid() == 0, Body: kibibyte(),
+	})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, config, 0o644); err != nil {
+		return err
+	}
+	return b.startApp(dir, b.backend, []string{b.programs.nginx, "-p", dir, "-c", path, "-e", "stderr"})
+}
+
+// startLive runs the app for uploads and upgrades.
+func (b *bench) startLive() error {
+	dir, port, err := b.appFolder("live")
+	if err != nil {
+		return err
+	}
+	b.live = fmt.Sprintf("127.0.0.1:%d", port)
+	return b.startApp(dir, b.live, []string{b.programs.live, "-listen", b.live})
+}
+
+func (b *bench) appFolder(name string) (dir string, port int, err error) {
+	dir = filepath.Join(b.dir, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", 0, err
+	}
+	port, err = freePort()
+	return dir, port, err
+}
