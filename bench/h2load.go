@@ -17,8 +17,7 @@ type h2loadResult struct {
 	took     time.Duration
 }
 
-// h2load loads a contender over HTTP/2. Paths that are not absolute URLs are
-// for a file with -i.
+// h2load loads a contender over HTTP/2.
 func (b *bench) h2load(ctx context.Context, c *contender, args ...string) (h2loadResult, error) {
 	args = append([]string{"-t", "1", "--connect-to", c.address()}, args...)
 	out, err := exec.CommandContext(ctx, b.programs.h2load, args...).CombinedOutput()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,9 @@ import (
 func (b *bench) profile(m measurement, c *contender, round int) (stop func(), err error) {
 	if b.perf == "" {
 		return func() {}, nil
+	}
+	if err := os.MkdirAll(b.perf, 0o755); err != nil {
+		return nil, err
 	}
 	pids, err := family(c.process.pid())
 	if err != nil {

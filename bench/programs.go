@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -75,7 +76,7 @@ func version(c *contender) string {
 		"devproxy": {"version"}, "caddy": {"version"}, "nginx": {"-v"}, "haproxy": {"-v"},
 	}[c.kind.name]
 	if argv == nil {
-		return "httputil.ReverseProxy with a pool of 256 connections"
+		return "httputil.ReverseProxy with pools of connections and buffers, " + runtime.Version()
 	}
 	out, err := exec.Command(c.binary, argv...).CombinedOutput()
 	if err != nil {
@@ -83,7 +84,7 @@ func version(c *contender) string {
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if c.accessLog {
-		line += ", with its access log to a file, as is its default"
+		line += ", access log on, into a file"
 	} else if c.kind.name == "devproxy" {
 		line += ", access log off"
 	}

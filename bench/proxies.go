@@ -1,5 +1,7 @@
 package main
 
+import "strconv"
+
 // The proxies that can be compared.
 
 func devproxyKind() kind {
@@ -52,7 +54,7 @@ func stockKind() kind {
 		name: "stock",
 		argv: func(c *contender, s settings) []string {
 			return []string{c.binary, "-listen", s.Listen, "-cert", s.Cert, "-key", s.Key,
-				"-app", s.Backend, "-live", s.Live, "-pool", "256"}
+				"-app", s.Backend, "-live", s.Live, "-pool", strconv.Itoa(s.Pool)}
 		},
 	}
 }

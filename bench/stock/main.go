@@ -1,5 +1,5 @@
 // Command stock is the proxy that a page of Go makes: httputil.ReverseProxy
-// with a connection pool that is large enough.
+// with a pool of connections that is large enough, and one of buffers.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -31,6 +32,7 @@ func main() {
 			r.Out.Host = r.In.Host
 			r.SetXForwarded()
 		},
+		BufferPool: new(buffers),
 		Transport: &http.Transport{
 			MaxIdleConnsPerHost: *pool,
 			IdleConnTimeout:     time.Hour,
@@ -40,3 +42,15 @@ func main() {
 	server := &http.Server{Addr: *listen, Handler: proxy, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
 	log.Fatal(server.ListenAndServeTLS(*cert, *key))
 }
+
+// buffers are those that bodies are copied with.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[]byte); ok {
+		return *buffer
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
