@@ -53,9 +53,7 @@ func (b *bench) open() error {
 // close ends all that was started and is still running.
 func (b *bench) close() {
 	for _, c := range b.contenders {
-		if c.process != nil {
-			c.process.stop()
-		}
+		c.discard()
 	}
 	for _, app := range b.apps {
 		app.stop()

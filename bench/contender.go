@@ -89,6 +89,26 @@ func (b *bench) fresh(of *contender, changes func(*contender)) (*contender, erro
 	return c, b.prepare(c)
 }
 
+// started is fresh, running. Its user discards it.
+func (b *bench) started(of *contender, changes func(*contender)) (*contender, error) {
+	c, err := b.fresh(of, changes)
+	if err == nil {
+		_, err = b.start(c)
+	}
+	if err != nil {
+		c.discard()
+	}
+	return c, err
+}
+
+// discard ends a contender, if it runs, and removes its folder.
+func (c *contender) discard() {
+	if c.process != nil {
+		c.process.stop()
+	}
+	os.RemoveAll(c.dir)
+}
+
 func (b *bench) settings(c *contender) settings {
 	return settings{
 		Dir: c.dir, Listen: c.address(), Port: c.port, Threads: threads(), Pool: pool,

@@ -16,7 +16,7 @@ func idling() measurement {
 			if err != nil {
 				return nil, err
 			}
-			defer c.process.stop()
+			defer c.discard()
 			if err := pause(ctx, time.Second); err != nil {
 				return nil, err
 			}

@@ -26,7 +26,7 @@ func takeMinting(ctx context.Context, b *bench, of *contender) (values, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.process.stop()
+	defer c.discard()
 	pid := c.process.pid()
 	if err := pause(ctx, time.Second); err != nil {
 		return nil, err

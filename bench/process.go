@@ -61,7 +61,7 @@ func (p *process) ended() bool {
 	}
 }
 
-// stop ends the process and returns when it is gone.
+// stop ends the process and returns when it is gone. It may be gone already.
 func (p *process) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -30,12 +30,12 @@ func takeManyRoutes(ctx context.Context, b *bench, of *contender) (values, error
 	if err != nil {
 		return nil, err
 	}
-	defer few.process.stop()
+	defer few.discard()
 	many, err := b.started(of, withHosts(9_997))
 	if err != nil {
 		return nil, err
 	}
-	defer many.process.stop()
+	defer many.discard()
 
 	got := values{}
 	for _, c := range []*contender{few, many} {

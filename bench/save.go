@@ -20,21 +20,11 @@ func saving() measurement {
 			if err != nil {
 				return nil, err
 			}
-			defer c.process.stop()
+			defer c.discard()
 			live, err := b.savesToLive(c, 3)
 			return values{"save.live": live}, err
 		},
 	}
-}
-
-// started is fresh, running.
-func (b *bench) started(of *contender, changes func(*contender)) (*contender, error) {
-	c, err := b.fresh(of, changes)
-	if err != nil {
-		return nil, err
-	}
-	_, err = b.start(c)
-	return c, err
 }
 
 // savesToLive is the median of n saves, in ms.

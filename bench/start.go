@@ -20,6 +20,7 @@ func starting() measurement {
 			if err != nil {
 				return nil, err
 			}
+			defer c.discard()
 			var ready, cpu, idle []float64
 			for i := range 4 {
 				took, err := b.start(c)
