@@ -144,6 +144,8 @@ type exchange struct {
 	local netip.AddrPort // what the client connected to
 	route *Route         // nil until one is found
 
+	below *gatherer // of an HTTP/1.1 connection: what is written is its only traffic; else nil
+
 	guard  *guard    // of a host that asks for client certificates; else nil
 	client *identity // nil: no certificate that is accepted
 
@@ -169,6 +171,9 @@ type exchange struct {
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.requests.Add(1)
 	x := &exchange{ResponseWriter: w, proxy: p, local: localAddr(r)}
+	if r.ProtoMajor == 1 {
+		x.below = connectionOf(r.Context()).below
+	}
 	if p.accessLog() {
 		x.began = time.Now()
 	}

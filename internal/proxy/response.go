@@ -33,10 +33,33 @@ func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK) // which net/http is about to send
 	}
-	n, err := x.ResponseWriter.Write(b)
+	var n int
+	var err error
+	if x.below != nil && len(b) >= gatherFrom {
+		n, err = x.writeWhole(b)
+	} else {
+		n, err = x.ResponseWriter.Write(b)
+	}
 	x.bytes.Add(int64(n))
 	if err != nil && x.writeErr == nil {
 		x.writeErr = err
+	}
+	return n, err
+}
+
+// writeWhole writes b and sends it in as few pieces as can be. What comes from a
+// backend is flushed in any case: were that left to the caller, net/http would
+// send the end of a chunk by itself.
+func (x *exchange) writeWhole(b []byte) (n int, err error) {
+	x.below.hold()
+	defer func() {
+		if lost := x.below.release(); err == nil {
+			err = lost
+		}
+	}()
+	n, err = x.ResponseWriter.Write(b)
+	if err == nil && x.forwarded {
+		err = http.NewResponseController(x.ResponseWriter).Flush()
 	}
 	return n, err
 }

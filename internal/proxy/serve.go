@@ -99,6 +99,11 @@ func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 		NextProtos:       []string{"h2", "http/1.1", "http/1.0"}, // curl --http1.0 offers nothing else
 		GetCertificate:   p.certificate,
 		VerifyConnection: cfg.VerifyConnection,
+
+		// Small records at first, crypto/tls's default, show the beginning of a
+		// response sooner where packets are small and get lost. Here they only
+		// mean more of them.
+		DynamicRecordSizingDisabled: true,
 	}
 	if cfg.KeyLog != nil {
 		config.KeyLogWriter = keyLog(cfg.KeyLog)
@@ -115,7 +120,7 @@ func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 // for several listeners, each from its own goroutine. It closes ln, and
 // returns nil after Shutdown, else why it cannot go on accepting.
 func (p *Proxy) Serve(ln net.Listener) error {
-	return unlessClosed(p.https.ServeTLS(newRefuser(ln, p.log, &p.notices), "", ""))
+	return unlessClosed(p.https.ServeTLS(newGatheringListener(newRefuser(ln, p.log, &p.notices)), "", ""))
 }
 
 func unlessClosed(err error) error {

@@ -19,6 +19,8 @@ import (
 // A connection is what is known of a client's connection beyond its TLS state.
 // It comes with the context of the handshake, and of every request.
 type connection struct {
+	below *gatherer // nil: not one of Serve's
+
 	asked *Anchors // in the handshake, for a certificate that leads to these; nil: for none
 
 	verifying sync.Mutex // held while known is found anew
@@ -67,8 +69,8 @@ func (a *acquaintance) holds(anchors *Anchors, now time.Time) bool {
 
 type connectionKey struct{}
 
-func withConnection(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, new(connection))
+func withConnection(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, &connection{below: gathererOf(conn)})
 }
 
 // connectionOf returns the connection of a request or a handshake.
