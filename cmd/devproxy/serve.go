@@ -98,6 +98,7 @@ func (a *app) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer reserveHeap(a.env)()
 	live := &live{
 		app: a, source: src, state: state, start: cfg, cfg: cfg, ca: ca, log: log, level: level,
 		table: table, server: server, issuer: iss, revoked: revoked, keys: keys, access: access,
