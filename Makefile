@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HAVE_CC := $(shell command -v $${CC:-gcc} 2>/dev/null)
 RACE    := $(if $(HAVE_CC)$(filter true,$(CI)),-race)
 
-.PHONY: run build install test tools lint unit fuzz e2e soak bench bench-docs
+.PHONY: run build install test tools lint unit fuzz e2e soak bench bench-docs pgo
 
 run: ## serve the routes of devproxy.toml
 	$(GO) run ./cmd/devproxy
@@ -66,3 +66,9 @@ bench: build ## devproxy beside Caddy, nginx and HAProxy; BENCH="-only h1 -short
 
 bench-docs: ## the last run of make bench into docs/benchmarks.md
 	cd bench && $(GO) run . -from ../bin/bench.json -docs ../docs/benchmarks.md
+
+# By this profile the compiler optimises the program, wherever it is built. To be
+# made anew when the data path has changed, on a machine with nothing else to do.
+pgo: ## cmd/devproxy/default.pgo, from a load of under a minute
+	CGO_ENABLED=0 DEVPROXY_TEST_PROFILE='$(CURDIR)/cmd/devproxy/default.pgo' \
+		$(GO) test -tags pgo -pgo=off -trimpath -count=1 -timeout 2m -v -run '^TestLoad$$' ./cmd/devproxy
