@@ -24,6 +24,10 @@ install: build ## $(PREFIX)/bin/devproxy
 	install -m 0755 bin/devproxy $(PREFIX)/bin/devproxy
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "note: $(PREFIX)/bin is not on your PATH yet" ;; esac
 
+# Tests are of the program without its profile: with it every package they share
+# with the program would be compiled twice.
+lint unit fuzz e2e soak: export GOFLAGS := $(GOFLAGS) -pgo=off
+
 test: tools lint unit fuzz e2e ## everything, within 15 minutes
 
 tools: ## programs the tests use: installed under CI=true, else listed
