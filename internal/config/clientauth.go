@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"devproxy/internal/hostname"
@@ -75,12 +74,13 @@ func (p *parser) settleClients() {
 			p.config.Routes[i].takeClients(policy.route)
 		}
 	}
+	wildcards := wildcardsOf(p.config.Routes)
 	warned := map[string]bool{}
 	for _, r := range p.config.Routes {
 		if _, ok := stated[r.Host]; ok || warned[r.Host] {
 			continue
 		}
-		if w := warnClients(r, p.config.Routes, r.Key()); w != nil {
+		if w := warnClients(r, wildcards, r.Key()); w != nil {
 			warned[r.Host] = true
 			p.warn(w, r.Line)
 		}
@@ -92,23 +92,35 @@ func (r *Route) takeClients(from Route) {
 	r.ClientAuth, r.ClientCA, r.ClientAnchors = from.ClientAuth, from.ClientCA, from.ClientAnchors
 }
 
+// wildcardsOf returns the first route of each wildcard, by its base.
+func wildcardsOf(routes []Route) map[string]Route {
+	first := map[string]Route{}
+	for _, r := range routes {
+		base, wildcard := strings.CutPrefix(r.Host, "*.")
+		if _, known := first[base]; wildcard && !known {
+			first[base] = r
+		}
+	}
+	return first
+}
+
 // warnClients returns what is likely to surprise about a route whose host asks
 // for no client certificates, or nil: the wildcard that would otherwise answer
 // for it asks.
-func warnClients(r Route, routes []Route, key string) *Error {
+func warnClients(r Route, wildcards map[string]Route, key string) *Error {
 	if r.ClientAuth != clientAuthNone {
 		return nil
 	}
 	for base := hostname.Parent(strings.TrimPrefix(r.Host, "*.")); base != ""; base = hostname.Parent(base) {
-		i := slices.IndexFunc(routes, func(o Route) bool { return o.Host == "*."+base })
-		if i < 0 {
+		other, ok := wildcards[base]
+		if !ok {
 			continue
 		}
-		if routes[i].ClientAuth == clientAuthNone {
+		if other.ClientAuth == clientAuthNone {
 			return nil
 		}
-		w := fault(fmt.Sprintf(`add client_auth = %q to it, or "none" if that is meant`, routes[i].ClientAuth),
-			"asks for no client certificates, other than %q: a host with routes of its own says so itself", routes[i].Key())
+		w := fault(fmt.Sprintf(`add client_auth = %q to it, or "none" if that is meant`, other.ClientAuth),
+			"asks for no client certificates, other than %q: a host with routes of its own says so itself", other.Key())
 		w.Key = routeName(key)
 		return w
 	}

@@ -192,6 +192,10 @@ func (c *Config) WithRoutes(extra []Route) *Config {
 		}
 		merged.Routes = append(merged.Routes, r)
 	}
+	if len(extra) == 0 {
+		return &merged
+	}
+	wildcards := wildcardsOf(merged.Routes)
 	for _, r := range merged.Routes {
 		if !slices.ContainsFunc(extra, r.same) {
 			continue
@@ -201,7 +205,7 @@ func (c *Config) WithRoutes(extra []Route) *Config {
 			found = append(found, warnHost(r, r.Key()))
 		}
 		if !slices.ContainsFunc(c.Routes, func(o Route) bool { return o.Host == r.Host }) {
-			found = append(found, warnClients(r, merged.Routes, r.Key()))
+			found = append(found, warnClients(r, wildcards, r.Key()))
 		}
 		for _, w := range found {
 			if w != nil {
