@@ -1,6 +1,6 @@
 package config
 
-import "github.com/BurntSushi/toml"
+import "encoding/binary"
 
 // A layout says where the keys of a TOML text stand. toml itself does not tell
 // that for keys it has no complaint about.
@@ -53,8 +53,17 @@ func layoutOf(text string) *layout {
 	return l
 }
 
-// pathKey makes a path comparable.
-func pathKey(path []string) string { return toml.Key(path).String() }
+// pathKey makes a path comparable: each part after its length, for a part can
+// hold any character.
+func pathKey(path []string) string {
+	var buf [128]byte
+	key := buf[:0]
+	for _, part := range path {
+		key = binary.AppendUvarint(key, uint64(len(part)))
+		key = append(key, part...)
+	}
+	return string(key)
+}
 
 // find returns the place of a path or, for one that is not in the text, of the
 // nearest table around it.

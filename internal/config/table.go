@@ -26,16 +26,25 @@ func (t table) has(key string) bool {
 
 // keys returns the keys of the table in the order of the file.
 func (t table) keys() []string {
-	offset := map[string]int{}
-	keys := make([]string, 0, len(t.values))
+	type place struct {
+		offset int
+		key    string
+	}
+	places := make([]place, 0, len(t.values))
 	for key := range t.values {
 		at, _ := t.p.layout.find(t.at(key)...)
-		offset[key] = at.offset
-		keys = append(keys, key)
+		places = append(places, place{at.offset, key})
 	}
-	slices.SortFunc(keys, func(a, b string) int {
-		return cmp.Or(cmp.Compare(offset[a], offset[b]), cmp.Compare(a, b))
+	slices.SortFunc(places, func(a, b place) int {
+		if a.offset != b.offset {
+			return cmp.Compare(a.offset, b.offset)
+		}
+		return cmp.Compare(a.key, b.key)
 	})
+	keys := make([]string, len(places))
+	for i, p := range places {
+		keys[i] = p.key
+	}
 	return keys
 }
 
