@@ -47,6 +47,7 @@ func (p *parser) readRoutes(t table) {
 	}
 	seen := map[[2]string]spelling{}
 	inTop := topSection.keys
+	p.config.Routes = make([]Route, 0, len(t.values))
 	for _, key := range t.keys() {
 		if slices.Contains(inTop, key) && misplaced(key, "routes") != "" && !isTarget(t.values[key]) {
 			p.report(fault(misplaced(key, "routes"), "stands below [routes], where keys are host names"), key, t.at(key)...)
