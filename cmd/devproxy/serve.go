@@ -125,7 +125,10 @@ func (a *app) serve(ctx context.Context, args []string) error {
 		log.Warn("the CA ends soon", zap.String("problem", warning))
 	}
 	changes := live.watch(running, &wg)
-	wg.Go(func() { a.announce(running, started{state, src, cfg, ca, created, open}) })
+	wg.Go(func() {
+		a.announce(running, started{state, src, cfg, ca, created, open})
+		comeToRest()
+	})
 
 	for {
 		select {

@@ -1,0 +1,11 @@
+package main
+
+import "runtime/debug"
+
+// comeToRest gives back the memory that only the start has used: the garbage of
+// reading files and looking at trust stores, and the pages of the program itself
+// that ran once. What is needed again comes back by itself.
+func comeToRest() {
+	debug.FreeOSMemory()
+	releaseProgram()
+}
