@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// maxLeaves bounds the leaves kept in memory, some 8 KB each: whoever reaches
+// maxLeaves bounds the leaves kept in memory, some 4 KB each: whoever reaches
 // the listener can ask for any number of names below a routed domain.
 const maxLeaves = 1000
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -252,6 +253,73 @@ func TestManyNames(t *testing.T) {
 	}
 	if got := issued(logs); got != names+1 {
 		t.Errorf("%d certificates were minted, want %d", got, names+1)
+	}
+}
+
+// A burst of names leaves no more behind than the leaves that are kept.
+func TestMemoryOfManyNames(t *testing.T) {
+	const most = 8 << 10 // bytes for each leaf that is kept: some 4 KB and a reserve
+	names := 10_000
+	if testing.Short() {
+		names = 4 * maxLeaves
+	}
+	i, err := New(makeCA(t), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := heap()
+	var wg sync.WaitGroup
+	for client := range 8 {
+		wg.Go(func() {
+			for n := range names {
+				if n%8 == client {
+					i.GetCertificate(&tls.ClientHelloInfo{ServerName: fmt.Sprintf("%d.test", n)})
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := i.current.Load().leaves.Len(); got != maxLeaves {
+		t.Errorf("%d leaves are kept, want %d", got, maxLeaves)
+	}
+	if got := heap() - before; got > maxLeaves*most {
+		t.Errorf("%d KiB more in use after %d names, want %d at most", got>>10, names, maxLeaves*most>>10)
+	}
+	runtime.KeepAlive(i)
+}
+
+// heap returns the bytes that are reachable.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers and pools held on to
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestMintAllocates guards the cost of a first request to a name: time differs
+// between machines, allocations do not.
+func TestMintAllocates(t *testing.T) {
+	const most = 170
+	ca, h := makeCA(t), host{name: "shop.localhost"}
+	got := testing.AllocsPerRun(50, func() {
+		if _, err := ca.signLeaf(h, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > most {
+		t.Errorf("a leaf takes %v allocations, want %d at most", got, most)
+	}
+}
+
+func TestCachedDoesNotAllocate(t *testing.T) {
+	i, err := New(makeCA(t), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := &tls.ClientHelloInfo{ServerName: "shop.localhost"}
+	if got := testing.AllocsPerRun(50, func() { i.GetCertificate(hello) }); got > 0 {
+		t.Errorf("a leaf that is at hand takes %v allocations, want none", got)
 	}
 }
 

@@ -33,9 +33,13 @@ func (ca *CA) signLeaf(h host, now time.Time) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key for %s: %v", h, err)
 	}
-	template := ca.leafTemplate(x509.ExtKeyUsageServerAuth, leafLife, now)
-	h.addTo(template)
-	cert, err := ca.signTemplate(template, &key.PublicKey)
+	from, until := ca.leafTimes(leafLife, now)
+	der, err := ca.encodeLeaf(h, &key.PublicKey, newSerial(), from, until)
+	if err != nil {
+		return nil, fmt.Errorf("sign a certificate for %s: %v", h, err)
+	}
+	// crypto/tls would parse it in each handshake.
+	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate for %s: %v", h, err)
 	}
@@ -46,16 +50,21 @@ func (ca *CA) signLeaf(h host, now time.Time) (*tls.Certificate, error) {
 	}, nil
 }
 
-// leafTemplate returns what all leaves for usage have in common: they begin in
-// the past and end life from now, or with the CA.
+// leafTimes returns when a leaf begins, in the past, and ends: life from now, or
+// with the CA.
+func (ca *CA) leafTimes(life time.Duration, now time.Time) (from, until time.Time) {
+	return latest(now.Add(-leafBackdate), ca.intermediate.NotBefore), earliest(now.Add(life), ca.intermediate.NotAfter)
+}
+
+// leafTemplate returns what all leaves for usage have in common.
 //
-// Those of servers stay without a subject: x509 then marks the SAN critical, as
-// RFC 5280, section 4.2.1.6, demands. There is no common name because some
-// clients would hold it against the constraints as well (clients.md §2).
+// Those of servers stay without a subject, as those of handshakes do
+// (encodeLeaf).
 func (ca *CA) leafTemplate(usage x509.ExtKeyUsage, life time.Duration, now time.Time) *x509.Certificate {
+	from, until := ca.leafTimes(life, now)
 	return &x509.Certificate{
-		NotBefore:   latest(now.Add(-leafBackdate), ca.intermediate.NotBefore),
-		NotAfter:    earliest(now.Add(life), ca.intermediate.NotAfter),
+		NotBefore:   from,
+		NotAfter:    until,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}
