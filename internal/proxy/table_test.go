@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"devproxy/internal/hostname"
 )
@@ -251,26 +252,63 @@ func TestLookupOfHugePath(t *testing.T) {
 	}
 }
 
+// manyRoutes is a table of n routes: those of apps, each with a path of its own,
+// and as many wildcards.
 func manyRoutes(t testing.TB, n int) *snapshot {
 	keys := make([]string, 0, n)
-	for i := range n / 2 {
-		keys = append(keys, fmt.Sprintf("app%d.localhost/", i), fmt.Sprintf("app%d.localhost/api", i))
+	for i := range n / 4 {
+		keys = append(keys,
+			fmt.Sprintf("app%d.localhost/", i), fmt.Sprintf("app%d.localhost/api", i),
+			fmt.Sprintf("*.tenant%d.localhost/", i), fmt.Sprintf("*.tenant%d.localhost/api", i))
 	}
-	return tableOf(t, append(keys, "*.tenant.localhost/")...)
+	return tableOf(t, keys...)
+}
+
+var lookups = []struct{ name, host, path string }{
+	{"exact", "app1.localhost", "/"},
+	{"path", "app1.localhost", "/api/users/7"},
+	{"wildcard", "a.b.tenant1.localhost", "/x/y"},
+	{"none", "none.test", "/"},
 }
 
 func TestLookupDoesNotAllocate(t *testing.T) {
 	for _, n := range []int{10, 10_000} {
 		s := manyRoutes(t, n)
-		for _, target := range [][2]string{
-			{"app1.localhost", "/"}, {"app1.localhost", "/api/users/7"}, {"a.b.tenant.localhost", "/x/y"}, {"none.test", "/"},
-		} {
-			if got := testing.AllocsPerRun(100, func() { s.lookup(target[0], target[1]) }); got != 0 {
-				t.Errorf("%d routes, lookup%q: got %v allocations, want 0", n, target, got)
+		for _, test := range lookups {
+			if got := testing.AllocsPerRun(100, func() { s.lookup(test.host, test.path) }); got != 0 {
+				t.Errorf("%d routes, %s: got %v allocations, want 0", n, test.name, got)
 			}
 		}
 		if got := testing.AllocsPerRun(100, func() { s.normalHost("app1.localhost:8443") }); got != 0 {
 			t.Errorf("normalHost: got %v allocations, want 0", got)
+		}
+		table := new(Table)
+		table.current.Store(s)
+		if got := testing.AllocsPerRun(100, func() { table.Covers("shp.localhost") }); got != 0 {
+			t.Errorf("Covers: got %v allocations, want 0", got)
+		}
+	}
+}
+
+// A thousand times the routes cost a lookup a few cache misses, not a thousand
+// times the time.
+func TestLookupIndependentOfRoutes(t *testing.T) {
+	fastest := func(s *snapshot, host, path string) time.Duration {
+		best := time.Hour
+		for range 10 {
+			start := time.Now()
+			for range 2000 {
+				s.lookup(host, path)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	few, many := manyRoutes(t, 12), manyRoutes(t, 12_000)
+	for _, test := range lookups {
+		a, b := fastest(few, test.host, test.path), fastest(many, test.host, test.path)
+		if b > 20*a {
+			t.Errorf("%s: got %v for 2000 lookups among 12000 routes, %v among 12", test.name, b, a)
 		}
 	}
 }
@@ -278,11 +316,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 func BenchmarkLookup(b *testing.B) {
 	for _, n := range []int{10, 10_000} {
 		s := manyRoutes(b, n)
-		for _, test := range []struct{ name, host, path string }{
-			{"exact", "app3.localhost", "/"},
-			{"path", "app3.localhost", "/api/users/7"},
-			{"wildcard", "a.b.tenant.localhost", "/"},
-		} {
+		for _, test := range lookups {
 			b.Run(fmt.Sprintf("%s/%d", test.name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
