@@ -327,6 +327,14 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
+func BenchmarkNearest(b *testing.B) {
+	s := manyRoutes(b, 10_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.nearest("ap1234.localhost")
+	}
+}
+
 func BenchmarkReplace(b *testing.B) {
 	var routes []Route
 	for i := range 10_000 {
