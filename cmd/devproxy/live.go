@@ -89,6 +89,7 @@ func (l *live) apply(c change) {
 	switch c {
 	case changedConfig:
 		l.reload()
+		giveBackGarbage()
 	case changedCA:
 		l.reloadCA()
 	case changedTrust:
