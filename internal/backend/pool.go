@@ -101,6 +101,15 @@ func (p *Pool) Do(c *Call) (*http.Response, error) {
 	if p.direct {
 		c = c.withoutEmptyBody()
 	}
+	res, err := p.try(c)
+	if begun, ok := c.Body.(*begun); ok && err != nil {
+		begun.abandon()
+	}
+	return res, err
+}
+
+// try is Do for a call whose body is known to have something in it, if it can be.
+func (p *Pool) try(c *Call) (*http.Response, error) {
 	res, err := p.attempt(c)
 	if err == nil || c.Hold <= 0 || !nobodyThere(err) {
 		return res, err

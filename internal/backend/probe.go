@@ -3,6 +3,7 @@ package backend
 import (
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,7 @@ func (c *Call) withoutEmptyBody() *Call {
 		return c
 	}
 	probed := *c
-	b := &begun{ReadCloser: c.Body, there: make(chan struct{})}
+	b := &begun{ReadCloser: c.Body, end: sync.OnceValue(c.Body.Close), there: make(chan struct{})}
 	probed.Body = b
 	go b.begin()
 	limit := time.NewTimer(probeWait)
@@ -31,7 +32,7 @@ func (c *Call) withoutEmptyBody() *Call {
 	select {
 	case <-b.there:
 		if b.n == 0 && b.err == io.EOF {
-			_ = c.Body.Close()
+			_ = b.end()
 			probed.Body, probed.Length = nil, 0
 		}
 	case <-limit.C:
@@ -44,6 +45,7 @@ func (c *Call) withoutEmptyBody() *Call {
 // before it is read, and read afterwards, as Pool.Do wants it.
 type begun struct {
 	io.ReadCloser
+	end   func() error  // closes it
 	there chan struct{} // closed when the fields below are set
 	first [1]byte
 	n     int
@@ -74,5 +76,13 @@ func (b *begun) Close() error {
 	if !b.read {
 		return nil
 	}
-	return b.ReadCloser.Close()
+	return b.end()
+}
+
+// abandon closes a body that no attempt will read any more.
+func (b *begun) abandon() {
+	go func() {
+		<-b.there
+		_ = b.end()
+	}()
 }
