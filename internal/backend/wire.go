@@ -28,7 +28,7 @@ func (c *Call) appendHead(head []byte, last bool) ([]byte, error) {
 	from := len(head)
 	head = append(head, c.Path...)
 	head = append(head, c.Query...)
-	ok := isText(head[from:])
+	ok := isText(head[from:]) && bytes.IndexByte(head[from:], '\t') < 0 // servers may split the line there
 	head = append(head, " HTTP/1.1\r\nHost: "...)
 	from = len(head)
 	head = append(head, c.Host...)
