@@ -125,7 +125,11 @@ func (p *plainProxy) checkResponse(t testing.TB, a *answerer, method, response s
 	a.mu.Lock()
 	a.next = response
 	a.mu.Unlock()
-	defer eventually(t, "the connection to the backend to end", func() bool { return a.open.Load() == 0 })
+	// The end of one that is idle is noticed when it would be used again.
+	defer eventually(t, "the connection to the backend to end", func() bool {
+		p.table.pools.CloseIdle()
+		return a.open.Load() == 0
+	})
 	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
