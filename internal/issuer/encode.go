@@ -109,10 +109,10 @@ func (ca *CA) encodeLeaf(h host, public *ecdsa.PublicKey, serial []byte, from, u
 	serverAuth := element(tagOID, []byte{0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01})
 	var authority []byte
 	if id := ca.intermediate.SubjectKeyId; len(id) > 0 {
-		authority = extended(35, false, sequence(element(tagContext|0, id)))
+		authority = extended(35, false, sequence(element(tagContext, id)))
 	}
 	unsigned := sequence(
-		element(tagContextOuter|0, element(tagInteger, []byte{2})), // version 3
+		element(tagContextOuter, element(tagInteger, []byte{2})), // version 3
 		element(tagInteger, serial),
 		ecdsaWithSHA256,
 		ca.intermediate.RawSubject,
