@@ -13,6 +13,7 @@ var leaves = []string{
 	"devproxy/internal/atomicfile", // everyone who keeps state needs whole files
 	"devproxy/internal/elevate",    // trust and hosts hand the same kind of list to the same runner
 	"devproxy/internal/folderlock", // what changes files in the state folder takes turns
+	"devproxy/internal/socket",     // proxy and backend each have an end of a request's way
 	"devproxy/internal/hostname",   // config, issuer and proxy must agree on what one name is
 }
 

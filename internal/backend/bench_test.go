@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"devproxy/internal/socket"
 )
 
 // canned returns a server that sends response for each request, whose head it
@@ -64,7 +66,7 @@ func BenchmarkDo(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 20} {
 		response := headOfResponse + "Content-Length: " + strconv.Itoa(size) + "\r\n\r\n" + strings.Repeat("x", size)
 		for _, over := range []client{directly, viaNetHTTP} {
-			if over == directly && !canLook {
+			if over == directly && !socket.CanLook {
 				continue
 			}
 			b.Run(strconv.Itoa(size)+" "+string(over), func(b *testing.B) {

@@ -86,7 +86,7 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 		}
 		var l *link
 		if !again {
-			l = g.idle.take()
+			l = g.idle.take(c.sends()) // or Ask will look
 		}
 		if l == nil {
 			if l, err = p.connect(c.Context, g); err != nil {
@@ -102,10 +102,10 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 		if !l.used || x.heard || c.Context.Err() != nil {
 			return x, err
 		}
+		p.noteClosed(l.freed)
 		if x.written == 0 {
 			continue
 		}
-		p.noteClosed(l.freed)
 		if again = !c.sends() && idempotent(c.Method); !again {
 			return x, err
 		}
@@ -141,6 +141,12 @@ func (x *exchange) run(c *Call) error {
 		x.stop = context.AfterFunc(x.ctx, x.link.interrupt)
 	}
 	x.scratch.in.Reset(x.link)
+	if x.link.used && !c.sends() {
+		x.link.request = x.scratch.head
+		err := x.answer(c)
+		x.written = x.link.written
+		return err
+	}
 	x.written, x.failed = x.link.Write(x.scratch.head)
 	switch {
 	case x.failed != nil && x.written == 0 && x.link.used:

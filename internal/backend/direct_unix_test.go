@@ -152,7 +152,7 @@ func TestClosedConnectionIsNotUsed(t *testing.T) {
 		t.Errorf("got %d connections", conns.Load())
 	}
 	p.brief.Store(0)
-	p.generation.Load().idle.take()
+	p.generation.Load().idle.take(true)
 	if !p.isBrief() {
 		t.Error("the backend's habit was not noted")
 	}

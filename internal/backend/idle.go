@@ -22,14 +22,14 @@ type idle struct {
 }
 
 // take returns a connection that is usable as far as can be seen, nil if there
-// is none.
-func (i *idle) take() *link {
+// is none. With look it was found at rest.
+func (i *idle) take(look bool) *link {
 	for {
 		l := i.pop()
 		if l == nil {
 			return nil
 		}
-		if time.Since(l.freed) < idleTimeout && l.isQuiet() {
+		if time.Since(l.freed) < idleTimeout && (!look || l.IsQuiet()) {
 			return l
 		}
 		i.discard(l)
@@ -84,7 +84,7 @@ func (i *idle) sweep() {
 	defer i.mu.Unlock()
 	kept := i.links[:0]
 	for _, l := range i.links {
-		if time.Since(l.freed) < idleTimeout && l.isQuiet() {
+		if time.Since(l.freed) < idleTimeout && l.IsQuiet() {
 			kept = append(kept, l)
 		} else {
 			i.discard(l)

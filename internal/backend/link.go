@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net"
-	"syscall"
 	"time"
+
+	"devproxy/internal/socket"
 )
 
 var errLongHead = errors.New("the head of the response is too long")
@@ -14,8 +14,13 @@ var errLongHead = errors.New("the head of the response is too long")
 // A link is a connection of the direct client. It has no goroutine and, while
 // it is idle, no buffer.
 type link struct {
-	net.Conn
-	looks
+	*socket.Conn
+
+	// request is what the next Read writes first, if the connection is at rest;
+	// written is how much of it was. A look for bytes that nobody asked for, the
+	// question and the wait for the answer are one step then.
+	request []byte
+	written int
 
 	// interrupt ends all reading and writing, now and later.
 	interrupt func()
@@ -34,11 +39,8 @@ func (p *Pool) connect(ctx context.Context, g *generation) (*link, error) {
 	if fellBack {
 		p.loopback.fellBack(func() bool { return p.isCurrent(g) })
 	}
-	l := &link{Conn: c}
+	l := &link{Conn: socket.New(c)}
 	l.interrupt = func() { _ = c.SetDeadline(time.Unix(1, 0)) }
-	if c, ok := c.(syscall.Conn); ok {
-		l.looks.at(c)
-	}
 	return l, nil
 }
 
@@ -49,8 +51,17 @@ func (l *link) Read(b []byte) (int, error) {
 	if int64(len(b)) > l.left {
 		b = b[:l.left]
 	}
-	n, err := l.Conn.Read(b)
+	n, err := l.read(b)
 	l.left -= int64(n)
+	return n, err
+}
+
+func (l *link) read(b []byte) (n int, err error) {
+	if l.request == nil {
+		return l.Conn.Read(b)
+	}
+	l.written, n, err = l.Ask(l.request, b)
+	l.request = nil
 	return n, err
 }
 
@@ -59,12 +70,3 @@ func (l *link) limit() { l.left = maxResponseHead }
 
 // unlimit ends the limit: a head was read.
 func (l *link) unlimit() { l.left = math.MaxInt64 }
-
-// CloseWrite tells the backend that nothing more will come, while it may still
-// send: upgraded connections can be closed by halves.
-func (l *link) CloseWrite() error {
-	if half, ok := l.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return l.Close()
-}

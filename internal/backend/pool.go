@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"devproxy/internal/socket"
 )
 
 const (
@@ -47,7 +49,7 @@ type Pool struct {
 
 func newPool(t Target, roots func() *x509.CertPool) *Pool {
 	p := &Pool{target: t, roots: roots, dialer: newDialer()}
-	p.direct = canLook && (t.Scheme == "http" || t.Scheme == "unix")
+	p.direct = socket.CanLook && (t.Scheme == "http" || t.Scheme == "unix")
 	p.generation.Store(p.newGeneration())
 	return p
 }

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"devproxy/internal/socket"
 )
 
 // holdLong is longer than any test takes.
@@ -45,7 +47,7 @@ func (c client) send(p *Pool) *Pool {
 // overBoth runs a test over either client, as far as they are there.
 func overBoth(t *testing.T, test func(t *testing.T, over client)) {
 	for _, over := range []client{directly, viaNetHTTP} {
-		if over == viaNetHTTP || canLook {
+		if over == viaNetHTTP || socket.CanLook {
 			t.Run(string(over), func(t *testing.T) { test(t, over) })
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+
+	"devproxy/internal/socket"
 )
 
 const (
@@ -28,7 +30,7 @@ type gathering struct {
 // where its buffers of 4 KiB end. To send what belongs together at once saves a
 // quarter of the CPU time of a download.
 type gatherer struct {
-	net.Conn
+	*socket.Conn
 	pool *sync.Pool // of gatherings
 
 	mu   sync.Mutex // guards held, and the order of what is written
@@ -95,7 +97,7 @@ func (l gatheringListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gatherer{Conn: conn, pool: l.pool}, nil
+	return &gatherer{Conn: socket.New(conn), pool: l.pool}, nil
 }
 
 // gathererOf returns what lies below a TLS connection; nil if that is not ours.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"devproxy/internal/socket"
 )
 
 // A recordingConn notes what is written to it, call by call.
@@ -26,7 +28,7 @@ func (c *recordingConn) Write(b []byte) (int, error) {
 }
 
 func newGatherer(conn net.Conn) *gatherer {
-	return &gatherer{Conn: conn, pool: newGatheringListener(nil).pool}
+	return &gatherer{Conn: socket.New(conn), pool: newGatheringListener(nil).pool}
 }
 
 func TestGather(t *testing.T) {
