@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-
-	"devproxy/internal/socket"
 )
 
 // A recordingConn notes what is written to it, call by call.
@@ -20,15 +18,15 @@ type recordingConn struct {
 	net.Conn
 	calls [][]byte
 	err   error
+	done  chan struct{} // gets one for each call, unless it is nil
 }
 
 func (c *recordingConn) Write(b []byte) (int, error) {
 	c.calls = append(c.calls, bytes.Clone(b))
+	if c.done != nil {
+		c.done <- struct{}{}
+	}
 	return len(b), c.err
-}
-
-func newGatherer(conn net.Conn) *gatherer {
-	return &gatherer{Conn: socket.New(conn), pool: newGatheringListener(nil).pool}
 }
 
 func TestGather(t *testing.T) {
@@ -43,7 +41,7 @@ func TestGather(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := new(recordingConn)
-			g := newGatherer(conn)
+			g := newGatherer(conn, new(gatherings))
 			var sent []byte
 			g.hold()
 			for i, size := range tt.writes {
@@ -76,7 +74,7 @@ func TestGather(t *testing.T) {
 // That a connection is broken shows when what was gathered is sent.
 func TestGatherBroken(t *testing.T) {
 	broken := errors.New("broken")
-	g := newGatherer(&recordingConn{err: broken})
+	g := newGatherer(&recordingConn{err: broken}, new(gatherings))
 	g.hold()
 	if _, err := g.Write(make([]byte, gathered)); err != nil {
 		t.Errorf("Write: %v", err)
@@ -84,7 +82,7 @@ func TestGatherBroken(t *testing.T) {
 	if _, err := g.Write([]byte("a")); err != broken {
 		t.Errorf("Write of more than is held: got %v, want %v", err, broken)
 	}
-	g = newGatherer(&recordingConn{err: broken})
+	g = newGatherer(&recordingConn{err: broken}, new(gatherings))
 	g.hold()
 	g.Write([]byte("a"))
 	if err := g.release(); err != broken {

@@ -91,6 +91,7 @@ type Proxy struct {
 
 	sessions sessions
 	guards   guards
+	below    gatherings
 
 	buffers buffers
 	fields  fieldsPool
@@ -171,8 +172,10 @@ type exchange struct {
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.requests.Add(1)
 	x := &exchange{ResponseWriter: w, proxy: p, local: localAddr(r)}
-	if r.ProtoMajor == 1 {
-		x.below = connectionOf(r.Context()).below
+	if below := connectionOf(r.Context()).below; r.ProtoMajor == 1 {
+		x.below = below
+	} else if below != nil {
+		below.coalesce()
 	}
 	if p.accessLog() {
 		x.began = time.Now()

@@ -120,7 +120,7 @@ func (p *Proxy) tlsConfig(cfg Config) *tls.Config {
 // for several listeners, each from its own goroutine. It closes ln, and
 // returns nil after Shutdown, else why it cannot go on accepting.
 func (p *Proxy) Serve(ln net.Listener) error {
-	return unlessClosed(p.https.ServeTLS(newGatheringListener(newRefuser(ln, p.log, &p.notices)), "", ""))
+	return unlessClosed(p.https.ServeTLS(gatheringListener{newRefuser(ln, p.log, &p.notices), &p.below}, "", ""))
 }
 
 func unlessClosed(err error) error {
@@ -138,6 +138,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	p.table.pools.StopWaiting()
 	err := p.drain(ctx)
 	p.cancel()
+	p.below.haste.Store(true)
 	p.https.Close()
 	p.redirect.Close()
 	p.settle()
