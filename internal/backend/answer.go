@@ -93,7 +93,7 @@ func (u *upgraded) Read(p []byte) (int, error) {
 	}
 	n, err := x.link.Read(p)
 	if err != nil && err != io.EOF {
-		err = ended(x.ctx, err)
+		err = x.call.instead(err)
 	}
 	return n, err
 }
@@ -101,7 +101,7 @@ func (u *upgraded) Read(p []byte) (int, error) {
 func (u *upgraded) Write(p []byte) (int, error) {
 	n, err := u.x.link.Write(p)
 	if err != nil {
-		err = ended(u.x.ctx, err)
+		err = u.x.call.instead(err)
 	}
 	return n, err
 }

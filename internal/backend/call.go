@@ -12,9 +12,11 @@ import (
 type Field struct{ Name, Value string }
 
 // A Call is one request on its way to a target. It says what goes over the wire:
-// nothing is added but the framing, nothing escaped or put in another order.
+// nothing is added but the framing, nothing escaped or put in another order. It
+// is not copied once it is in use.
 type Call struct {
-	// Context ends the call, the body of its response included.
+	// Context ends the call, the body of its response included. Cancel does as
+	// well.
 	Context context.Context
 
 	// Method is a token.
@@ -35,7 +37,7 @@ type Call struct {
 	// Upgrade is the protocol that the client wants to switch to; "" is none.
 	Upgrade string
 
-	// Body is the request's; nil if it has none. It may be read by another
+	// Body is the request's; nil if it has none, which Do may find out. It may be read by another
 	// goroutine until it was closed, which is after the response at the latest.
 	// To close it before it was first read must do no harm: that is what a
 	// failed attempt does.
@@ -63,4 +65,6 @@ type Call struct {
 	// the response proper; nil ignores them. It may change header; its error
 	// ends the call.
 	Interim func(status int, header http.Header) error
+
+	ending ending
 }

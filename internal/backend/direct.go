@@ -41,7 +41,7 @@ func (s *scratch) free() {
 // An exchange is one request over one connection, and the response.
 type exchange struct {
 	res     http.Response
-	ctx     context.Context
+	call    *Call
 	link    *link
 	idle    *idle
 	scratch *scratch // nil once the response was read
@@ -66,7 +66,7 @@ func (p *Pool) send(c *Call, g *generation) (*http.Response, error) {
 	}
 	if err != nil {
 		s.free()
-		return nil, ended(c.Context, err)
+		return nil, c.instead(err)
 	}
 	return &x.res, nil
 }
@@ -81,7 +81,7 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 		return nil, err
 	}
 	for again := false; ; {
-		if err := c.Context.Err(); err != nil {
+		if err := c.Cause(); err != nil {
 			return x, err
 		}
 		var l *link
@@ -89,17 +89,17 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 			l = g.idle.take(c.sends()) // or Ask will look
 		}
 		if l == nil {
-			if l, err = p.connect(c.Context, g); err != nil {
+			if l, err = p.connect(c.Ending(), g); err != nil {
 				return x, err
 			}
 		}
-		x = &exchange{ctx: c.Context, link: l, idle: g.idle, scratch: s, keep: !last}
+		x = &exchange{call: c, link: l, idle: g.idle, scratch: s, keep: !last}
 		if err = x.run(c); err == nil {
 			return x, nil
 		}
 		err = x.cause(err)
 		x.settle(false)
-		if !l.used || x.heard || c.Context.Err() != nil {
+		if !l.used || x.heard || c.Cause() != nil {
 			return x, err
 		}
 		p.noteClosed(l.freed)
@@ -112,18 +112,10 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 	}
 }
 
-// ended returns the cause of the context's end, or err if that did not end.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
 // cause returns why the exchange failed, when what was noticed is err.
 func (x *exchange) cause(err error) error {
-	if x.ctx.Err() != nil {
-		return context.Cause(x.ctx)
+	if cause := x.call.Cause(); cause != nil {
+		return cause
 	}
 	broken, fault := x.sender.failure()
 	if broken == nil {
@@ -137,9 +129,10 @@ func (x *exchange) cause(err error) error {
 
 // run sends the request and reads the response up to its body.
 func (x *exchange) run(c *Call) error {
-	if x.ctx.Done() != nil {
-		x.stop = context.AfterFunc(x.ctx, x.link.interrupt)
+	if c.Context.Done() != nil {
+		x.stop = context.AfterFunc(c.Context, x.link.interrupt)
 	}
+	c.use(x.link)
 	x.scratch.in.Reset(x.link)
 	if x.link.used && !c.sends() {
 		x.link.request = x.scratch.head
@@ -185,7 +178,10 @@ func (x *exchange) settle(whole bool) {
 		return
 	}
 	// Once the interruption has begun it may come at any time.
-	calm := x.stop == nil || x.stop()
+	calm := x.call.use(nil)
+	if x.stop != nil {
+		calm = x.stop() && calm
+	}
 	sent := x.sender == nil || x.sender.state.Load() == bodySent
 	if whole && x.keep && calm && sent && x.scratch.in.Buffered() == 0 {
 		x.idle.put(x.link)

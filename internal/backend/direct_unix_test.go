@@ -222,10 +222,25 @@ func testBurst(t *testing.T, over client) {
 	running.Wait()
 }
 
-// The end of the context ends what waits, and the connection is closed.
-func TestCancel(t *testing.T) { overBoth(t, testCancel) }
+// endings are the ways to end a call. Each returns a function that does.
+var endings = map[string]func(*Call) context.CancelCauseFunc{
+	"by the context": func(c *Call) (end context.CancelCauseFunc) {
+		c.Context, end = context.WithCancelCause(c.Context)
+		return end
+	},
+	"by Cancel": func(c *Call) context.CancelCauseFunc { return c.Cancel },
+}
 
-func testCancel(t *testing.T, over client) {
+// The end of a call ends what waits, and the connection is closed.
+func TestCancel(t *testing.T) {
+	for way, ending := range endings {
+		t.Run(way, func(t *testing.T) {
+			overBoth(t, func(t *testing.T, over client) { testCancel(t, over, ending) })
+		})
+	}
+}
+
+func testCancel(t *testing.T, over client, ending func(*Call) context.CancelCauseFunc) {
 	reason := errors.New("the reason")
 	for name, test := range map[string]struct {
 		response string // what comes before the wait
@@ -252,10 +267,9 @@ func testCancel(t *testing.T, over client) {
 				io.Copy(io.Discard, in)
 				gone <- true
 			}))
-			ctx, cancel := context.WithCancelCause(t.Context())
-			defer cancel(nil)
 			c := call(t, "GET", nil)
-			c.Context = ctx
+			cancel := ending(c)
+			defer cancel(nil)
 			if test.upload {
 				body, client := io.Pipe()
 				defer client.Close()
@@ -266,39 +280,57 @@ func testCancel(t *testing.T, over client) {
 			receive(t, "the request", asked)
 			cancel(reason)
 			if o := receive(t, "the end of the request", got); !errors.Is(o.err, reason) {
-				t.Errorf("got %v, want the cause of the context's end", o.err)
+				t.Errorf("got %v, want the cause of its end", o.err)
 			}
 			receive(t, "the end of the connection", gone)
+			cancel(errors.New("another reason"))
+			if got := c.Cause(); got != reason {
+				t.Errorf("the cause is %v afterwards", got)
+			}
 		})
 	}
 	t.Run("already", func(t *testing.T) {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		cancel(reason)
 		c := call(t, "GET", nil)
-		c.Context = ctx
+		ending(c)(reason)
 		if o := send(over.pool(scripted(t, func(int, net.Conn, *bufio.Reader) {})), c, 0); !errors.Is(o.err, reason) {
 			t.Errorf("got %v", o.err)
 		}
 	})
 }
 
-// A context that ends as its response does leaves no connection behind: its
+// A call that ends as its response does leaves no connection behind: its
 // interruption may come at any time.
 func TestCancelAtTheEnd(t *testing.T) {
-	p := directly.pool(canned(t, ok))
-	ctx, cancel := context.WithCancel(t.Context())
-	connect := p.dialer.connect
-	p.dialer.connect = func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := connect(ctx, network, address)
-		return lastConn{c, cancel}, err
+	for way, ending := range endings {
+		p := directly.pool(canned(t, ok))
+		c := call(t, "GET", nil)
+		cancel := ending(c)
+		connect := p.dialer.connect
+		p.dialer.connect = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := connect(ctx, network, address)
+			return lastConn{conn, func() { cancel(nil) }}, err
+		}
+		if o := send(p, c, 0); o.body != "ok" || o.err != nil {
+			t.Errorf("%s: got %q, %v, want what had come", way, o.body, o.err)
+		}
+		if i := p.generation.Load().idle; len(i.links) > 0 {
+			t.Errorf("%s: the connection is kept", way)
+		}
 	}
-	c := call(t, "GET", nil)
-	c.Context = ctx
-	if o := send(p, c, 0); o.body != "ok" || o.err != nil {
-		t.Errorf("got %q, %v, want what had come", o.body, o.err)
-	}
-	if i := p.generation.Load().idle; len(i.links) > 0 {
-		t.Error("the connection is kept")
+}
+
+// A call that is ended after its response has nothing to do with the connection.
+func TestCancelAfterTheEnd(t *testing.T) {
+	for way, ending := range endings {
+		p := directly.pool(canned(t, ok))
+		dials := counted(p)
+		c := call(t, "GET", nil)
+		cancel := ending(c)
+		send(p, c, 0)
+		cancel(nil)
+		if o := send(p, call(t, "GET", nil), 0); o.body != "ok" || o.err != nil || dials.Load() != 1 {
+			t.Errorf("%s: then got %q, %v over connection %d", way, o.body, o.err, dials.Load())
+		}
 	}
 }
 

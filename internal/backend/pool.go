@@ -101,7 +101,7 @@ func (p *Pool) newTransport(g *generation) *http.Transport {
 // If no connection was made the error is a *DialError.
 func (p *Pool) Do(c *Call) (*http.Response, error) {
 	if p.direct {
-		c = c.withoutEmptyBody()
+		c.dropEmptyBody()
 	}
 	res, err := p.try(c)
 	if begun, ok := c.Body.(*begun); ok && err != nil {
@@ -119,7 +119,7 @@ func (p *Pool) try(c *Call) (*http.Response, error) {
 	if c.Held != nil {
 		c.Held()
 	}
-	ctx, cancel := context.WithTimeout(c.Context, c.Hold)
+	ctx, cancel := context.WithTimeout(c.Ending(), c.Hold)
 	defer cancel()
 	for nobodyThere(err) && p.Wait(ctx) == nil {
 		res, err = p.attempt(c)

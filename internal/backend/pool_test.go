@@ -246,10 +246,11 @@ func (b *untouched) Close() error {
 // All that ends a hold without a backend leaves the refusal as the error, and
 // no goroutine.
 func TestHoldEnds(t *testing.T) {
-	for name, end := range map[string]func(pools *Pools, p *Pool, leave func()){
-		"the client leaves": func(_ *Pools, _ *Pool, leave func()) { leave() },
-		"stopped":           func(pools *Pools, _ *Pool, _ func()) { pools.StopWaiting() },
-		"stopped after the target was given up": func(pools *Pools, _ *Pool, _ func()) {
+	for name, end := range map[string]func(pools *Pools, c *Call, leave func()){
+		"the client leaves": func(_ *Pools, _ *Call, leave func()) { leave() },
+		"cancelled":         func(_ *Pools, c *Call, _ func()) { c.Cancel(nil) },
+		"stopped":           func(pools *Pools, _ *Call, _ func()) { pools.StopWaiting() },
+		"stopped after the target was given up": func(pools *Pools, _ *Call, _ func()) {
 			pools.Keep(func(Target) bool { return false })
 			pools.StopWaiting()
 		},
@@ -267,7 +268,7 @@ func TestHoldEnds(t *testing.T) {
 			c.Context = ctx
 			go func() { got <- send(p, c, holdLong) }()
 			eventually(t, "an attempt", func() bool { return dials.Load() > 0 })
-			end(pools, p, leave)
+			end(pools, c, leave)
 			if o := receive(t, "the end", got); !nobodyThere(o.err) && !errors.Is(o.err, context.Canceled) {
 				t.Errorf("got %v, want a refusal", o.err)
 			}

@@ -11,21 +11,19 @@ import (
 // may not have.
 const probeWait = 200 * time.Millisecond
 
-// withoutEmptyBody returns c without its body if that turns out to have nothing
-// in it. Many servers do not expect chunks with a GET, and clients of HTTP/2 may
+// dropEmptyBody takes the body from c if that turns out to have nothing in it. Many servers do not expect chunks with a GET, and clients of HTTP/2 may
 // leave it open whether there is a body when the request comes.
-func (c *Call) withoutEmptyBody() *Call {
+func (c *Call) dropEmptyBody() {
 	if !c.chunked() || c.Continue || len(c.Trailer) > 0 {
-		return c
+		return
 	}
 	switch c.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, "PROPFIND", "SEARCH":
 	default:
-		return c
+		return
 	}
-	probed := *c
 	b := &begun{ReadCloser: c.Body, end: sync.OnceValue(c.Body.Close), there: make(chan struct{})}
-	probed.Body = b
+	c.Body = b
 	go b.begin()
 	limit := time.NewTimer(probeWait)
 	defer limit.Stop()
@@ -33,12 +31,11 @@ func (c *Call) withoutEmptyBody() *Call {
 	case <-b.there:
 		if b.n == 0 && b.err == io.EOF {
 			_ = b.end()
-			probed.Body, probed.Length = nil, 0
+			c.Body, c.Length = nil, 0
 		}
 	case <-limit.C:
-	case <-c.Context.Done():
+	case <-c.Ending().Done():
 	}
-	return &probed
 }
 
 // A begun body has been read from before it was asked to. It can be closed

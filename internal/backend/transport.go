@@ -10,7 +10,7 @@ import (
 
 // request returns c as net/http takes it.
 func (c *Call) request(t Target) *http.Request {
-	ctx := c.Context
+	ctx := c.Ending()
 	if interim := c.Interim; interim != nil {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			Got1xxResponse: func(code int, header textproto.MIMEHeader) error { return interim(code, http.Header(header)) },

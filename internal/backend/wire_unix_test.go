@@ -39,32 +39,32 @@ func TestHeadAsSent(t *testing.T) {
 	body := func(text string) io.ReadCloser { return io.NopCloser(strings.NewReader(text)) }
 	const host = " HTTP/1.1\r\nHost: app.localhost\r\n"
 	for name, test := range map[string]struct {
-		call Call
+		call *Call
 		want string
 	}{
-		"GET":              {Call{Method: "GET", Path: "/a%2Fb//c"}, "GET /a%2Fb//c" + host + "\r\n"},
-		"query":            {Call{Method: "GET", Path: "/", Query: "?a=b;c"}, "GET /?a=b;c" + host + "\r\n"},
-		"empty query":      {Call{Method: "GET", Path: "/", Query: "?"}, "GET /?" + host + "\r\n"},
-		"asterisk":         {Call{Method: "OPTIONS", Path: "*"}, "OPTIONS *" + host + "\r\n"},
-		"fields":           {Call{Method: "GET", Path: "/", Fields: []Field{{"B", "1"}, {"A", "\t\xe9"}, {"B", ""}}}, "GET /" + host + "B: 1\r\nA: \t\xe9\r\nB: \r\n\r\n"},
-		"fields of others": {Call{Method: "GET", Path: "/", Fields: []Field{{"Host", "evil"}, {"Content-Length", "5"}, {"Transfer-Encoding", "chunked"}, {"Connection", "close"}, {"Trailer", "A"}, {"Expect", "x"}, {"Upgrade", "x"}}}, "GET /" + host + "\r\n"},
-		"upgrade":          {Call{Method: "GET", Path: "/", Upgrade: "websocket"}, "GET /" + host + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
-		"no body":          {Call{Method: "POST", Path: "/"}, "POST /" + host + "Content-Length: 0\r\n\r\n"},
-		"no bytes":         {Call{Method: "PUT", Path: "/", Body: body("")}, "PUT /" + host + "Content-Length: 0\r\n\r\n"},
-		"DELETE":           {Call{Method: "DELETE", Path: "/"}, "DELETE /" + host + "\r\n"},
-		"length":           {Call{Method: "POST", Path: "/", Body: body("body"), Length: 4}, "POST /" + host + "Content-Length: 4\r\n\r\nbody"},
-		"chunks":           {Call{Method: "POST", Path: "/", Body: body("body"), Length: -1}, "POST /" + host + "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"},
-		"GET with a body":  {Call{Method: "GET", Path: "/", Body: body("body"), Length: -1}, "GET /" + host + "Transfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n"},
-		"GET, empty body":  {Call{Method: "GET", Path: "/", Body: body(""), Length: -1}, "GET /" + host + "\r\n"},
-		"POST, empty body": {Call{Method: "POST", Path: "/", Body: body(""), Length: -1}, "POST /" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-		"trailer": {Call{Method: "POST", Path: "/", Body: body("x"), Length: -1, Trailer: http.Header{"B": {"1", "2"}, "A": nil}},
+		"GET":              {&Call{Method: "GET", Path: "/a%2Fb//c"}, "GET /a%2Fb//c" + host + "\r\n"},
+		"query":            {&Call{Method: "GET", Path: "/", Query: "?a=b;c"}, "GET /?a=b;c" + host + "\r\n"},
+		"empty query":      {&Call{Method: "GET", Path: "/", Query: "?"}, "GET /?" + host + "\r\n"},
+		"asterisk":         {&Call{Method: "OPTIONS", Path: "*"}, "OPTIONS *" + host + "\r\n"},
+		"fields":           {&Call{Method: "GET", Path: "/", Fields: []Field{{"B", "1"}, {"A", "\t\xe9"}, {"B", ""}}}, "GET /" + host + "B: 1\r\nA: \t\xe9\r\nB: \r\n\r\n"},
+		"fields of others": {&Call{Method: "GET", Path: "/", Fields: []Field{{"Host", "evil"}, {"Content-Length", "5"}, {"Transfer-Encoding", "chunked"}, {"Connection", "close"}, {"Trailer", "A"}, {"Expect", "x"}, {"Upgrade", "x"}}}, "GET /" + host + "\r\n"},
+		"upgrade":          {&Call{Method: "GET", Path: "/", Upgrade: "websocket"}, "GET /" + host + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+		"no body":          {&Call{Method: "POST", Path: "/"}, "POST /" + host + "Content-Length: 0\r\n\r\n"},
+		"no bytes":         {&Call{Method: "PUT", Path: "/", Body: body("")}, "PUT /" + host + "Content-Length: 0\r\n\r\n"},
+		"DELETE":           {&Call{Method: "DELETE", Path: "/"}, "DELETE /" + host + "\r\n"},
+		"length":           {&Call{Method: "POST", Path: "/", Body: body("body"), Length: 4}, "POST /" + host + "Content-Length: 4\r\n\r\nbody"},
+		"chunks":           {&Call{Method: "POST", Path: "/", Body: body("body"), Length: -1}, "POST /" + host + "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"},
+		"GET with a body":  {&Call{Method: "GET", Path: "/", Body: body("body"), Length: -1}, "GET /" + host + "Transfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n"},
+		"GET, empty body":  {&Call{Method: "GET", Path: "/", Body: body(""), Length: -1}, "GET /" + host + "\r\n"},
+		"POST, empty body": {&Call{Method: "POST", Path: "/", Body: body(""), Length: -1}, "POST /" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		"trailer": {&Call{Method: "POST", Path: "/", Body: body("x"), Length: -1, Trailer: http.Header{"B": {"1", "2"}, "A": nil}},
 			"POST /" + host + "Transfer-Encoding: chunked\r\nTrailer: A,B\r\n\r\n1\r\nx\r\n0\r\nB: 1\r\nB: 2\r\n\r\n"},
-		"trailer, length": {Call{Method: "POST", Path: "/", Body: body("x"), Length: 1, Trailer: http.Header{"A": {"1"}}}, "POST /" + host + "Content-Length: 1\r\n\r\nx"},
+		"trailer, length": {&Call{Method: "POST", Path: "/", Body: body("x"), Length: 1, Trailer: http.Header{"A": {"1"}}}, "POST /" + host + "Content-Length: 1\r\n\r\nx"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := test.call
 			c.Context, c.Host = t.Context(), "app.localhost"
-			if got, err := asSent(t, &c); got != test.want || err != nil {
+			if got, err := asSent(t, c); got != test.want || err != nil {
 				t.Errorf("got %q, %v; want %q", got, err, test.want)
 			}
 		})

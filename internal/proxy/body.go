@@ -23,14 +23,14 @@ func announcedTrailers(in http.Header) http.Header {
 // brings the trailers along, and it notes when the body was the client's fault.
 type requestBody struct {
 	in       *http.Request
-	body     io.Reader       // of in; an *abandonable if Close has to end a Read
-	over     <-chan struct{} // closed when the exchange is
-	trailer  http.Header     // of the outgoing request
-	begun    atomic.Bool     // somebody has wanted to read it
-	ended    atomic.Bool     // it was read to its end
-	broken   atomic.Bool     // reading failed before that
-	answered atomic.Bool     // the head of the response is there
-	closed   atomic.Bool     // nobody may read it any more
+	body     io.Reader     // of in; an *abandonable if Close has to end a Read
+	over     chan struct{} // closed when the exchange is
+	trailer  http.Header   // of the outgoing request
+	begun    atomic.Bool   // somebody has wanted to read it
+	ended    atomic.Bool   // it was read to its end
+	broken   atomic.Bool   // reading failed before that
+	answered atomic.Bool   // the head of the response is there
+	closed   atomic.Bool   // nobody may read it any more
 }
 
 // Close does nothing to a body that nobody has begun to read: an attempt to
@@ -54,7 +54,10 @@ func (b *requestBody) Close() error {
 }
 
 // end has later Reads fail: what is left of the body is the client's and ours.
-func (b *requestBody) end() { b.closed.Store(true) }
+func (b *requestBody) end() {
+	b.closed.Store(true)
+	close(b.over)
+}
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.begun.Store(true)

@@ -123,10 +123,9 @@ func errno(err error) string {
 	return ""
 }
 
-// failed ends a request for which the backend gave no response, in the context
-// of the call.
-func (x *exchange) failed(ctx context.Context, r *http.Request, err error) {
-	cause := context.Cause(ctx)
+// failed ends a request for which the backend gave no response.
+func (x *exchange) failed(r *http.Request, err error) {
+	cause := x.call.Cause()
 	switch {
 	case cause != nil && !endedByUs(cause), x.upgraded:
 		// The client has left or the proxy is shutting down; and a connection
@@ -165,8 +164,8 @@ func (x *exchange) failed(ctx context.Context, r *http.Request, err error) {
 	x.proxy.badGateway(x, r, f)
 }
 
-// endedByUs reports whether an exchange whose context ended for that cause was
-// not given up by its client.
+// endedByUs reports whether an exchange whose call ended for that cause was not
+// given up by its client.
 func endedByUs(cause error) bool { return cause == errRouteGone || cause == errClientGone }
 
 // endedCause returns why a response was ended by us, nil if it was not.

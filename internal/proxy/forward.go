@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"time"
@@ -19,14 +18,12 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 	if limit, ok := timeOfCall(r); ok {
 		x.deadline = time.Now().Add(limit)
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	x.cancel = cancel
+	x.call.Context = r.Context()
 	x.route.tenure.enter(x)
 	defer x.route.tenure.leave(x)
-	x.relay(ctx, r)
+	x.relay(r)
 	if x.upgraded {
-		if cause := context.Cause(ctx); endedByUs(cause) {
+		if cause := x.call.Cause(); endedByUs(cause) {
 			x.ended(cause)
 		}
 		return
@@ -37,21 +34,21 @@ func (p *Proxy) forward(x *exchange, r *http.Request) {
 }
 
 // relay sends the request to the backend, and what comes back to the client.
-func (x *exchange) relay(ctx context.Context, r *http.Request) {
+func (x *exchange) relay(r *http.Request) {
 	fields := x.proxy.fields.get()
 	defer x.proxy.fields.put(fields)
-	x.prepare(ctx, r, fields)
+	x.prepare(r, fields)
 	if x.body != nil {
 		defer x.body.end()
 	}
 	res, err := x.send()
 	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
-		err = x.switchProtocols(ctx, res)
+		err = x.switchProtocols(res)
 	} else if err == nil {
 		err = x.respond(r, res)
 	}
 	if err != nil {
-		x.failed(ctx, r, err)
+		x.failed(r, err)
 	}
 }
 

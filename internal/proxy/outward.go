@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"context"
 	"net"
 	"net/http"
 	"strconv"
@@ -19,35 +18,32 @@ const msgHeld = "nobody listens at a backend: requests wait for it"
 // prepare makes the call to the backend, whose head it writes to fields. Method,
 // host, path, query and headers stay as they are, but for what is between us and
 // the client only, and what the route's rules change.
-func (x *exchange) prepare(ctx context.Context, r *http.Request, fields *fields) {
+func (x *exchange) prepare(r *http.Request, fields *fields) {
 	route := x.route
-	x.call = backend.Call{
-		Context: ctx,
-		Method:  r.Method,
-		Path:    route.stripped(x.path),
-		Query:   query(r.RequestURI),
-		Host:    cmp.Or(route.Rules.SendHost, r.Host),
-		Upgrade: upgrade(r.Header),
-		Hold:    route.Rules.Hold,
-		Interim: x.interim,
-	}
+	c := &x.call
+	c.Method = r.Method
+	c.Path, c.Query = route.stripped(x.path), query(r.RequestURI)
+	c.Host = cmp.Or(route.Rules.SendHost, r.Host)
+	c.Upgrade = upgrade(r.Header)
+	c.Interim = x.interim
+	c.Hold = route.Rules.Hold
 	if route.Rules.Hold > 0 {
-		x.call.Held = x.held
+		c.Held = x.held
 	}
 	if r.ContentLength != 0 {
-		x.prepareBody(ctx, r)
+		x.prepareBody(r)
 	}
 	head := outgoing{fields: fields.list[:0], rules: &route.Rules.Request}
 	head.passOn(r.Header)
 	x.introduce(&head, r)
 	head.setRuled()
 	fields.list = head.fields
-	x.call.Fields = head.fields
+	c.Fields = head.fields
 }
 
 // prepareBody adds the request's body to the call.
-func (x *exchange) prepareBody(ctx context.Context, r *http.Request) {
-	x.body = &requestBody{in: r, body: r.Body, over: ctx.Done()}
+func (x *exchange) prepareBody(r *http.Request) {
+	x.body = &requestBody{in: r, body: r.Body, over: make(chan struct{})}
 	if scheme := x.route.target.Scheme; r.ProtoMajor == 1 && (scheme == "h2c" || scheme == "https") {
 		x.body.body = newAbandonable(r.Body)
 	}

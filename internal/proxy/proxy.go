@@ -164,8 +164,7 @@ type exchange struct {
 	writeErr  error        // the first failure to write to the client
 	finished  bool         // the request was not abandoned by a panic
 
-	cancel     context.CancelCauseFunc // ends what is forwarded
-	next, prev *exchange               // in the tenure of the route
+	next, prev *exchange // in the tenure of the route
 }
 
 // serve answers a request that came over TLS.

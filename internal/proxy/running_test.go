@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"net/http"
 	"testing"
 )
@@ -12,10 +11,9 @@ func TestTenureEndsWhatRuns(t *testing.T) {
 	for _, left := range [][]int{{}, {0}, {4}, {2}, {0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}, {2, 0, 4}, {1, 2, 3}} {
 		tenure := newTenure()
 		var running [n]*exchange
-		var ctx [n]context.Context
 		for i := range running {
 			running[i] = &exchange{ResponseWriter: &tape{header: make(http.Header)}}
-			ctx[i], running[i].cancel = context.WithCancelCause(t.Context())
+			running[i].call.Context = t.Context()
 			tenure.enter(running[i])
 		}
 		gone := make(map[int]bool)
@@ -25,20 +23,17 @@ func TestTenureEndsWhatRuns(t *testing.T) {
 		}
 		tenure.end(errRouteGone)
 		for i := range running {
-			if ended := context.Cause(ctx[i]) == errRouteGone; ended == gone[i] {
+			if ended := running[i].call.Cause() == errRouteGone; ended == gone[i] {
 				t.Errorf("after %v had left: the end of %d: %t", left, i, ended)
 			}
-			running[i].cancel(nil)
 		}
 	}
 	late := &exchange{ResponseWriter: &tape{header: make(http.Header)}}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	late.cancel = cancel
+	late.call.Context = t.Context()
 	tenure := newTenure()
 	tenure.end(errClientGone)
 	tenure.enter(late)
-	if got := context.Cause(ctx); got != errClientGone {
+	if got := late.call.Cause(); got != errClientGone {
 		t.Errorf("one that came after the end: got %v", got)
 	}
 	tenure.leave(late)

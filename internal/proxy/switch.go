@@ -20,7 +20,7 @@ var (
 
 // switchProtocols answers with the backend's 101, and joins the two connections
 // until one fails or both directions have ended.
-func (x *exchange) switchProtocols(ctx context.Context, res *http.Response) error {
+func (x *exchange) switchProtocols(res *http.Response) error {
 	defer res.Body.Close()
 	far, ok := res.Body.(io.ReadWriteCloser)
 	if !ok || !switchesTo(x.call.Upgrade, res.Header) {
@@ -41,7 +41,7 @@ func (x *exchange) switchProtocols(ctx context.Context, res *http.Response) erro
 	if err := rw.Flush(); err != nil {
 		return err
 	}
-	join(ctx, near, far)
+	join(x.call.Ending(), near, far)
 	return nil
 }
 

@@ -97,7 +97,7 @@ func (t *tenure) end(cause error) {
 // does not notice, so that writing gets a limit as well. net/http takes it back
 // after the handler, so it must not come later.
 func (x *exchange) endEarly(cause error) {
-	x.cancel(cause)
+	x.call.Cancel(cause)
 	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(closeTime))
 }
 
