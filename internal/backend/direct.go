@@ -2,7 +2,6 @@ package backend
 
 import (
 	"bufio"
-	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -46,7 +45,10 @@ type exchange struct {
 	idle    *idle
 	scratch *scratch // nil once the response was read
 	sender  *sender  // nil if no body was begun
-	stop    func() bool
+
+	place int         // in the watch
+	old   bool        // it was seen there
+	stop  func() bool // once the end of the context interrupts it
 
 	written int   // bytes of the head
 	heard   bool  // something came
@@ -129,10 +131,8 @@ func (x *exchange) cause(err error) error {
 
 // run sends the request and reads the response up to its body.
 func (x *exchange) run(c *Call) error {
-	if c.Context.Done() != nil {
-		x.stop = context.AfterFunc(c.Context, x.link.interrupt)
-	}
 	c.use(x.link)
+	x.idle.pool.watch.enter(x)
 	x.scratch.in.Reset(x.link)
 	if x.link.used && !c.sends() {
 		x.link.request = x.scratch.head
@@ -177,11 +177,8 @@ func (x *exchange) settle(whole bool) {
 	if x.over.Swap(true) {
 		return
 	}
-	// Once the interruption has begun it may come at any time.
-	calm := x.call.use(nil)
-	if x.stop != nil {
-		calm = x.stop() && calm
-	}
+	calm := x.idle.pool.watch.leave(x)
+	calm = x.call.use(nil) && calm
 	sent := x.sender == nil || x.sender.state.Load() == bodySent
 	if whole && x.keep && calm && sent && x.scratch.in.Buffered() == 0 {
 		x.idle.put(x.link)

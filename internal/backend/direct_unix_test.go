@@ -308,7 +308,11 @@ func TestCancelAtTheEnd(t *testing.T) {
 		connect := p.dialer.connect
 		p.dialer.connect = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := connect(ctx, network, address)
-			return lastConn{conn, func() { cancel(nil) }}, err
+			return lastConn{conn, func() {
+				p.watch.turn()
+				p.watch.turn() // it is old
+				cancel(nil)
+			}}, err
 		}
 		if o := send(p, c, 0); o.body != "ok" || o.err != nil {
 			t.Errorf("%s: got %q, %v, want what had come", way, o.body, o.err)

@@ -44,6 +44,7 @@ type Pool struct {
 	generation atomic.Pointer[generation] // replaced when the loopback address changes
 	loopback   loopback
 	arrival    arrival
+	watch      watch        // over the exchanges of the direct client
 	brief      atomic.Int64 // until when it closes connections unasked, in Unix nanoseconds
 }
 
