@@ -18,7 +18,7 @@ func (x *exchange) answer(c *Call) error {
 			return err
 		}
 		status := x.res.StatusCode
-		if status < 100 || status > 199 || status == http.StatusSwitchingProtocols {
+		if !isInterim(status) {
 			break
 		}
 		if status == http.StatusContinue {
@@ -49,6 +49,11 @@ func (x *exchange) answer(c *Call) error {
 	return nil
 }
 
+// isInterim reports whether a status says that there is another response to come.
+func isInterim(status int) bool {
+	return status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols
+}
+
 // readHead reads the head of a response, and says how its body ends.
 func (x *exchange) readHead(method string) error {
 	if x.readPlain(method) {
@@ -67,6 +72,9 @@ func (x *exchange) readHead(method string) error {
 func (x *exchange) takeOver(res *http.Response) {
 	x.res = *res
 	x.res.Request, x.res.Body = nil, nil
+	if !isInterim(res.StatusCode) {
+		x.res.Header = x.call.placed(res.Header)
+	}
 	switch {
 	case res.Body == http.NoBody:
 		x.left = 0

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 )
@@ -61,10 +62,24 @@ type Call struct {
 	Hold time.Duration
 	Held func()
 
+	// Header is an empty map that becomes the response's Header; nil has one made.
+	// What is in it without a response means nothing.
+	Header http.Header
+
 	// Interim is told of each informational response (1xx, but for 101) before
 	// the response proper; nil ignores them. It may change header; its error
 	// ends the call.
 	Interim func(status int, header http.Header) error
 
 	ending ending
+}
+
+// placed returns the head of a response where the call wants it.
+func (c *Call) placed(head http.Header) http.Header {
+	if c.Header == nil {
+		return head
+	}
+	clear(c.Header)
+	maps.Copy(c.Header, head)
+	return c.Header
 }

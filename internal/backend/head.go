@@ -79,7 +79,11 @@ func (x *exchange) parse(head string, lines int, method string) bool {
 	if !ok {
 		return false
 	}
-	header := make(http.Header, lines)
+	header := x.call.Header
+	if header == nil || isInterim(status) {
+		header = make(http.Header, lines)
+	}
+	clear(header)
 	values := make([]string, lines)
 	framing := framing{length: unsaid}
 	for i := range values {

@@ -77,7 +77,7 @@ func FuzzPlainHead(f *testing.F) {
 			method = http.MethodHead
 		}
 		in := bufio.NewReaderSize(strings.NewReader(text), readBuffer)
-		x := &exchange{scratch: &scratch{in: in}}
+		x := &exchange{call: new(Call), scratch: &scratch{in: in}}
 		if !x.readPlain(method) {
 			if rest, _ := io.ReadAll(in); string(rest) != text {
 				t.Errorf("something was consumed of a head that is not plain: %q is left", rest)
@@ -89,7 +89,7 @@ func FuzzPlainHead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("net/http refuses it: %v", err)
 		}
-		y := &exchange{scratch: &scratch{in: theirs}}
+		y := &exchange{call: new(Call), scratch: &scratch{in: theirs}}
 		y.takeOver(want)
 		x.chunked, y.chunked = nil, nil
 		if !reflect.DeepEqual(x.res, y.res) || x.left != y.left {

@@ -138,7 +138,11 @@ func (p *Pool) attempt(c *Call) (*http.Response, error) {
 		r = follow(r)
 		r.Close = p.isBrief() && c.Upgrade == ""
 	}
-	return g.transport.RoundTrip(r)
+	res, err := g.transport.RoundTrip(r)
+	if err == nil {
+		res.Header = c.placed(res.Header)
+	}
+	return res, err
 }
 
 // Wait returns nil once the target accepts a connection, or the error of ctx if

@@ -48,6 +48,7 @@ func (x *exchange) relay(r *http.Request) {
 		err = x.respond(r, res)
 	}
 	if err != nil {
+		clear(x.call.Header) // of what is no response
 		x.failed(r, err)
 	}
 }

@@ -391,3 +391,15 @@ func TestBrokenRequestBody(t *testing.T) {
 		t.Errorf("got %d, want 400", res.StatusCode)
 	}
 }
+
+// Of a head that is none nothing comes with the page that stands for it.
+func TestPageHasNoBackendHeaders(t *testing.T) {
+	both(t, func(t *testing.T, protocol string) {
+		f := start(t, Route{Host: "app.localhost", Path: "/",
+			Backend: answersEarly(t, "HTTP/1.1 200 OK\r\nX-Stray: yes\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx")})
+		res, _ := get(t, f.client(t, protocol), f.url("app.localhost", "/"))
+		if res.StatusCode != http.StatusBadGateway || res.Header["X-Stray"] != nil {
+			t.Errorf("got %d with %v", res.StatusCode, res.Header)
+		}
+	})
+}

@@ -36,7 +36,9 @@ func (x *exchange) answered(r *http.Request, res *http.Response) error {
 // announce sets the head of the response to the client.
 func (x *exchange) announce(res *http.Response) {
 	h := x.Header()
-	maps.Copy(h, res.Header)
+	if x.call.Header == nil {
+		maps.Copy(h, res.Header)
+	}
 	if len(res.Trailer) > 0 {
 		h["Trailer"] = []string{strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", ")}
 	}

@@ -26,6 +26,9 @@ func (x *exchange) prepare(r *http.Request, fields *fields) {
 	c.Host = cmp.Or(route.Rules.SendHost, r.Host)
 	c.Upgrade = upgrade(r.Header)
 	c.Interim = x.interim
+	if h := x.Header(); len(h) == 0 {
+		c.Header = h
+	}
 	c.Hold = route.Rules.Hold
 	if route.Rules.Hold > 0 {
 		c.Held = x.held
