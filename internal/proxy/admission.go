@@ -29,7 +29,7 @@ func (p *Proxy) enforce(x *exchange, r *http.Request, routes *snapshot, hosted *
 	rc := http.NewResponseController(x)
 	x.guard = &guard{
 		host: x.host,
-		conn: connectionOf(ctx),
+		conn: x.conn,
 		tls:  r.TLS,
 		cancel: func() {
 			cancel(errClientGone)

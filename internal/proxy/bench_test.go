@@ -16,10 +16,10 @@ var forwards = []struct {
 	access         bool // with a line in the log
 	most           float64
 }{
-	{"h1", "h1", false, 130},
-	{"h1/access", "h1", true, 135},
-	{"h2", "h2", false, 160},
-	{"h2/access", "h2", true, 165},
+	{"h1", "h1", false, 39},
+	{"h1/access", "h1", true, 43},
+	{"h2", "h2", false, 66},
+	{"h2/access", "h2", true, 70},
 }
 
 // startForward starts a proxy whose log is encoded, and goes nowhere.

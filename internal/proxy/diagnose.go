@@ -97,7 +97,7 @@ func (x *exchange) recognise(r *http.Request, res *http.Response, begin []byte) 
 // origin is what the browser has in its address bar; "" if another site sent
 // the request.
 func (x *exchange) origin(r *http.Request) string {
-	own := httpsURL(x.host, x.local.Port(), "")
+	own := httpsURL(x.host, x.conn.local.Port(), "")
 	if sender := r.Header.Get("Origin"); sender != "" && !strings.EqualFold(sender, own) {
 		return ""
 	}

@@ -2,9 +2,7 @@ package proxy
 
 import (
 	"cmp"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -129,14 +127,13 @@ func (o *outgoing) setRuled() {
 // host and port of the URL, who it is, and through which routes it came. It
 // trusts nobody in front of us: what came in under these names was not passed on.
 func (x *exchange) introduce(o *outgoing, r *http.Request) {
-	if client, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		client, _, _ = strings.Cut(client, "%") // a zone means nothing elsewhere
-		o.add("X-Forwarded-For", client)
+	if x.conn.client != "" {
+		o.add("X-Forwarded-For", x.conn.client)
 	}
 	o.add("X-Forwarded-Proto", "https")
 	o.add("X-Forwarded-Host", r.Host)
-	if x.local.IsValid() {
-		o.add("X-Forwarded-Port", strconv.Itoa(int(x.local.Port())))
+	if x.conn.port != "" {
+		o.add("X-Forwarded-Port", x.conn.port)
 	}
 	if x.client != nil {
 		o.add("X-Client-Cert-Subject", x.client.subject)

@@ -198,7 +198,7 @@ func (x *exchange) links(routes *snapshot) (list []link, more int) {
 func (x *exchange) link(r *Route) link {
 	l := link{Text: r.label(), Backend: r.Backend.Name}
 	if !strings.HasPrefix(r.Host, "*.") {
-		l.URL = httpsURL(r.Host, x.local.Port(), r.Path)
+		l.URL = httpsURL(r.Host, x.conn.local.Port(), r.Path)
 	}
 	return l
 }

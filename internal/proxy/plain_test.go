@@ -49,6 +49,7 @@ func startPlain(t testing.TB, routes ...Route) *plainProxy {
 	server := &http.Server{
 		Handler:                      http.HandlerFunc(p.serveCall),
 		Protocols:                    protocols,
+		ConnContext:                  p.https.ConnContext,
 		HTTP2:                        p.https.HTTP2,
 		DisableGeneralOptionsHandler: p.https.DisableGeneralOptionsHandler,
 		ReadHeaderTimeout:            p.https.ReadHeaderTimeout,

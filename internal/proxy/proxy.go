@@ -19,7 +19,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -140,10 +139,10 @@ type exchange struct {
 	http.ResponseWriter
 	proxy *Proxy
 
-	host  string         // of the request, in normal form
-	path  string         // of the request, as it came over the wire
-	local netip.AddrPort // what the client connected to
-	route *Route         // nil until one is found
+	host  string      // of the request, in normal form
+	path  string      // of the request, as it came over the wire
+	conn  *connection // of the client
+	route *Route      // nil until one is found
 
 	below *gatherer // of an HTTP/1.1 connection: what is written is its only traffic; else nil
 
@@ -170,8 +169,8 @@ type exchange struct {
 // serve answers a request that came over TLS.
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.requests.Add(1)
-	x := &exchange{ResponseWriter: w, proxy: p, local: localAddr(r)}
-	if below := connectionOf(r.Context()).below; r.ProtoMajor == 1 {
+	x := &exchange{ResponseWriter: w, proxy: p, conn: connectionOf(r.Context())}
+	if below := x.conn.below; r.ProtoMajor == 1 {
 		x.below = below
 	} else if below != nil {
 		below.coalesce()
@@ -195,7 +194,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		p.refuse(x, r, err)
 	} else if size := headSize(r); size > maxHeader {
 		p.headTooLarge(x, r, size)
-	} else if !directed(r.TLS, x.local, x.host) {
+	} else if !directed(r.TLS, x.conn.local, x.host) {
 		p.misdirected(x, r)
 	} else if hosted := routes.host(x.host); hosted != nil && hosted.clients != nil {
 		p.enforce(x, r, routes, hosted)

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +23,9 @@ import (
 // It comes with the context of the handshake, and of every request.
 type connection struct {
 	below *gatherer // nil: not one of Serve's
+
+	local        netip.AddrPort // what the client connected to; the zero value if that is not TCP
+	port, client string         // that port and the client's address, as backends are told; "": nobody knows
 
 	asked *Anchors // in the handshake, for a certificate that leads to these; nil: for none
 
@@ -70,7 +76,14 @@ func (a *acquaintance) holds(anchors *Anchors, now time.Time) bool {
 type connectionKey struct{}
 
 func withConnection(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, &connection{below: gathererOf(conn)})
+	c := &connection{below: gathererOf(conn)}
+	if addr, ok := conn.LocalAddr().(*net.TCPAddr); ok {
+		c.local, c.port = addr.AddrPort(), strconv.Itoa(addr.Port)
+	}
+	if client, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err == nil {
+		c.client, _, _ = strings.Cut(client, "%") // a zone means nothing elsewhere
+	}
+	return context.WithValue(ctx, connectionKey{}, c)
 }
 
 // connectionOf returns the connection of a request or a handshake.

@@ -122,13 +122,6 @@ func directed(state *tls.ConnectionState, local netip.AddrPort, host string) boo
 	return err == nil && name == host
 }
 
-// localAddr returns the address of this end of the client's connection; the
-// zero value if that is not TCP.
-func localAddr(r *http.Request) netip.AddrPort {
-	addr, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return addr.AddrPort()
-}
-
 // requestPath returns the path of the request as it came over the wire,
 // without the query: net/url would decode it and then escape it its own way.
 func requestPath(r *http.Request) (string, error) {
