@@ -501,6 +501,9 @@ func testHeaderIsPlaced(t *testing.T, over client) {
 
 // A GET costs little memory.
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
 	p := directly.pool(canned(t, headOfResponse+"Content-Length: 2\r\n\r\nok"))
 	defer p.CloseIdle()
 	ctx, cancel := context.WithCancel(t.Context())
