@@ -2,6 +2,9 @@
 // where one is and how to speak to it; a Pool keeps the connections to one
 // target, whatever routes lead there, and sends requests over them.
 //
+// HTTP/1.1 without TLS goes by a client of its own, the direct one, on the
+// goroutine of its caller (direct.go); all else by net/http's (transport.go).
+//
 // The package decides what may be tried again: a dial that nobody answered, for
 // as long as a request may be held, and once more a request that cannot have
 // done harm. It knows nothing of routes, of clients, or of what is shown to

@@ -1,6 +1,10 @@
 package backend
 
-import "net/http"
+import (
+	"context"
+	"net"
+	"net/http"
+)
 
 // A generation is the connections that a pool makes until it leaves them all
 // behind. Over the direct client they are in idle, else in transport.
@@ -21,6 +25,15 @@ func (p *Pool) newGeneration() *generation {
 
 // isCurrent reports whether requests are still sent over g.
 func (p *Pool) isCurrent(g *generation) bool { return p.generation.Load() == g }
+
+// dial connects to the target for g, without TLS. All errors are *DialError.
+func (p *Pool) dial(ctx context.Context, g *generation) (net.Conn, error) {
+	c, fellBack, err := p.dialer.dial(ctx, p.target)
+	if fellBack {
+		p.loopback.fellBack(func() bool { return p.isCurrent(g) })
+	}
+	return c, err
+}
 
 // closeIdle closes the connections that no request uses now, and those that are
 // in use when their requests have ended, unless another request comes.

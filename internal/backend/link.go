@@ -30,14 +30,11 @@ type link struct {
 	left  int64     // how many bytes may be read: heads have a limit
 }
 
-// connect returns a new connection to the target. All errors are *DialError.
+// connect returns a new connection of g. All errors are *DialError.
 func (p *Pool) connect(ctx context.Context, g *generation) (*link, error) {
-	c, fellBack, err := p.dialer.dial(ctx, p.target)
+	c, err := p.dial(ctx, g)
 	if err != nil {
 		return nil, err
-	}
-	if fellBack {
-		p.loopback.fellBack(func() bool { return p.isCurrent(g) })
 	}
 	l := &link{Conn: socket.New(c)}
 	l.interrupt = func() { _ = c.SetDeadline(time.Unix(1, 0)) }

@@ -2,9 +2,7 @@ package backend
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -27,11 +25,6 @@ const (
 
 	// maxResponseHead is how many bytes the head of a response may have.
 	maxResponseHead = 1 << 20
-
-	// streamWindow is how much of a response over HTTP/2 may lie here because
-	// the client does not read it. net/http's default is 4 MiB, and a page can
-	// have hundreds of responses open. On loopback more makes nothing faster.
-	streamWindow = 256 << 10
 )
 
 // A Pool keeps the connections to one target. Its methods may be called from
@@ -53,43 +46,6 @@ func newPool(t Target, roots func() *x509.CertPool) *Pool {
 	p.direct = socket.CanLook && (t.Scheme == "http" || t.Scheme == "unix")
 	p.generation.Store(p.newGeneration())
 	return p
-}
-
-// newTransport returns the connections of g over net/http's client. It waits for responses without
-// limit: a person may sit in the debugger.
-func (p *Pool) newTransport(g *generation) *http.Transport {
-	t := &http.Transport{
-		Proxy:                  nil,  // HTTP_PROXY is for the internet, not for backends
-		DisableCompression:     true, // or it would ask for gzip and unpack it
-		MaxIdleConnsPerHost:    idlePerBackend,
-		IdleConnTimeout:        idleTimeout,
-		ExpectContinueTimeout:  continueWait,
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxResponseHeaderBytes: maxResponseHead,
-		Protocols:              new(http.Protocols),
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow},
-	}
-	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		c, fellBack, err := p.dialer.dial(ctx, p.target)
-		if err != nil {
-			return nil, err
-		}
-		if fellBack {
-			p.loopback.fellBack(func() bool { return p.isCurrent(g) })
-		}
-		return p.newConn(c), nil
-	}
-	switch p.target.Scheme {
-	case "h2c":
-		t.Protocols.SetUnencryptedHTTP2(true)
-	case "https":
-		t.Protocols.SetHTTP1(true)
-		t.Protocols.SetHTTP2(true)
-		t.TLSClientConfig = p.tlsConfig()
-	default:
-		t.Protocols.SetHTTP1(true)
-	}
-	return t
 }
 
 // Do sends c to the target and returns the response, whose body the caller has to
@@ -152,47 +108,5 @@ func (p *Pool) Wait(ctx context.Context) error {
 	return p.arrival.wait(ctx, func(ctx context.Context) error { return p.dialer.probe(ctx, p.target) })
 }
 
-// Probe reports whether a target accepts connections and, if it is https, has a
-// certificate that is accepted. It sends no request. It gives up when ctx ends,
-// at the latest after 5 seconds for each address and for the handshake.
-func Probe(ctx context.Context, t Target, roots func() *x509.CertPool) error {
-	p := newPool(t, roots)
-	c, _, err := p.dialer.dial(ctx, t)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if t.Scheme != "https" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	return tls.Client(c, p.tlsConfig()).HandshakeContext(ctx)
-}
-
 // CloseIdle closes the connections that no request uses.
 func (p *Pool) CloseIdle() { p.generation.Load().closeIdle() }
-
-// tlsConfig verifies the backend's certificate itself: the anchors may change
-// while the transport lives, and its name need not be the host that is dialled.
-func (p *Pool) tlsConfig() *tls.Config {
-	config := &tls.Config{ServerName: p.target.ServerName, InsecureSkipVerify: true}
-	if p.target.Insecure {
-		return config
-	}
-	config.VerifyConnection = func(state tls.ConnectionState) error {
-		options := x509.VerifyOptions{DNSName: p.target.ServerName, Intermediates: x509.NewCertPool()}
-		if p.roots != nil {
-			options.Roots = p.roots()
-		}
-		for _, cert := range state.PeerCertificates[1:] {
-			options.Intermediates.AddCert(cert)
-		}
-		_, err := state.PeerCertificates[0].Verify(options)
-		if err != nil {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
-		}
-		return nil
-	}
-	return config
-}

@@ -1,81 +1,50 @@
 package backend
 
 import (
+	"context"
+	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
-	"net/url"
-	"strings"
 )
 
-// request returns c as net/http takes it.
-func (c *Call) request(t Target) *http.Request {
-	ctx := c.Ending()
-	if interim := c.Interim; interim != nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			Got1xxResponse: func(code int, header textproto.MIMEHeader) error { return interim(code, http.Header(header)) },
-		})
-	}
-	r := (&http.Request{
-		Method:        c.Method,
-		URL:           c.url(t),
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        make(http.Header, len(c.Fields)+4),
-		Host:          c.Host,
-		ContentLength: c.Length,
-		Trailer:       c.Trailer,
-	}).WithContext(ctx)
-	if c.Body != nil {
-		r.Body = c.Body
-	}
-	for _, f := range c.Fields {
-		if !isFraming(f.Name) {
-			r.Header[f.Name] = append(r.Header[f.Name], f.Value)
-		}
-	}
-	if r.Header["User-Agent"] == nil {
-		r.Header["User-Agent"] = []string{""} // or net/http would send its own
-	}
-	if c.Upgrade != "" {
-		r.Header.Set("Connection", "Upgrade")
-		r.Header.Set("Upgrade", c.Upgrade)
-	}
-	if c.Continue {
-		r.Header.Set("Expect", "100-continue")
-	}
-	return r
-}
+// net/http's client speaks HTTP/2 and TLS, and HTTP/1.1 where a connection cannot
+// be looked at without waiting. The files whose names begin with transport are
+// about it alone.
 
-// url returns a URL that net/http writes as the path and the query of c.
-func (c *Call) url(t Target) *url.URL {
-	u := &url.URL{Scheme: "http", Host: t.Address}
-	switch t.Scheme {
+// streamWindow is how much of a response over HTTP/2 may lie here because
+// the client does not read it. net/http's default is 4 MiB, and a page can
+// have hundreds of responses open. On loopback more makes nothing faster.
+const streamWindow = 256 << 10
+
+// newTransport returns net/http's client for the connections of g. It waits for
+// responses without limit: a person may sit in the debugger.
+func (p *Pool) newTransport(g *generation) *http.Transport {
+	t := &http.Transport{
+		Proxy:                  nil,  // HTTP_PROXY is for the internet, not for backends
+		DisableCompression:     true, // or it would ask for gzip and unpack it
+		MaxIdleConnsPerHost:    idlePerBackend,
+		IdleConnTimeout:        idleTimeout,
+		ExpectContinueTimeout:  continueWait,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxResponseHeaderBytes: maxResponseHead,
+		Protocols:              new(http.Protocols),
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow},
+	}
+	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := p.dial(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		return p.newConn(c), nil
+	}
+	switch p.target.Scheme {
+	case "h2c":
+		t.Protocols.SetUnencryptedHTTP2(true)
 	case "https":
-		u.Scheme = "https"
-	case "unix":
-		u.Host = "localhost" // not used; the path of a socket is no host
+		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP2(true)
+		t.TLSClientConfig = p.tlsConfig()
+	default:
+		t.Protocols.SetHTTP1(true)
 	}
-	u.RawQuery = strings.TrimPrefix(c.Query, "?")
-	u.ForceQuery = c.Query == "?"
-	setPath(u, c.Path)
-	return u
-}
-
-// setPath makes u write path as it is.
-func setPath(u *url.URL, path string) {
-	if plain, err := url.PathUnescape(path); err == nil {
-		if u.Path, u.RawPath = plain, ""; u.EscapedPath() == path {
-			return
-		}
-		if u.RawPath = path; u.EscapedPath() == path {
-			return
-		}
-	}
-	// net/url would write Opaque "//x" as "scheme://x". So a path that begins
-	// with two slashes and has characters that belong escaped gets them escaped.
-	if !strings.HasPrefix(path, "//") {
-		u.Opaque = path
-	}
+	return t
 }

@@ -86,13 +86,3 @@ func plain(c net.Conn) *conn {
 	own, _ := c.(*conn)
 	return own
 }
-
-// idempotent reports whether a method is defined to have the same effect
-// however often it is sent (RFC 9110, section 9.2.2).
-func idempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
-}
