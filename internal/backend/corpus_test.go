@@ -238,11 +238,11 @@ func TestResponses(t *testing.T) {
 		for _, test := range samples() {
 			t.Run(scheme+"/"+test.name, func(t *testing.T) {
 				whole := test.text + test.junk
-				want := stage.play(t, viaTransport, show{call: test.call(), script: answer(false, whole)})
-				got := stage.play(t, viaDirect, show{call: test.call(), script: answer(false, whole)})
+				want := stage.play(t, viaNetHTTP, show{call: test.call(), script: answer(false, whole)})
+				got := stage.play(t, directly, show{call: test.call(), script: answer(false, whole)})
 				want.reused = "2 connections" // the backend's side of the first has ended
 				same(t, want, got)
-				got = stage.play(t, viaDirect, show{call: test.call(), script: answer(false, strings.Split(whole, "")...)})
+				got = stage.play(t, directly, show{call: test.call(), script: answer(false, strings.Split(whole, "")...)})
 				if test.junk != "" {
 					got.reused = want.reused // what comes late is seen late
 				}
@@ -251,8 +251,8 @@ func TestResponses(t *testing.T) {
 					return
 				}
 				// The connection goes on, and the next request may use it.
-				want = stage.play(t, viaTransport, show{call: test.call(), script: answer(true, whole)})
-				got = stage.play(t, viaDirect, show{call: test.call(), script: answer(true, whole)})
+				want = stage.play(t, viaNetHTTP, show{call: test.call(), script: answer(true, whole)})
+				got = stage.play(t, directly, show{call: test.call(), script: answer(true, whole)})
 				if test.junk != "" {
 					want.reused = "2 connections"
 				}
@@ -270,7 +270,7 @@ func TestResponsesCutShort(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for n := range len(test.text) {
 				show := show{call: test.call(), script: answer(false, test.text[:n])}
-				want, got := stage.play(t, viaTransport, show), stage.play(t, viaDirect, show)
+				want, got := stage.play(t, viaNetHTTP, show), stage.play(t, directly, show)
 				same(t, want, got)
 				if t.Failed() {
 					t.Fatalf("after %d bytes: %q", n, test.text[:n])

@@ -28,7 +28,7 @@ func FuzzResponse(f *testing.F) {
 			method = "HEAD"
 		}
 		show := show{call: ask(method), script: answer(false, cut(data, cuts)...)}
-		want, got := stage.play(t, viaTransport, show), stage.play(t, viaDirect, show)
+		want, got := stage.play(t, viaNetHTTP, show), stage.play(t, directly, show)
 		if strings.Contains(want.call, "status 101") {
 			return // what comes behind belongs to another protocol
 		}
@@ -45,7 +45,7 @@ func FuzzResponse(f *testing.F) {
 			cuts = nil
 		}
 		show.script = answer(true, cut(data, cuts)...)
-		want, got = stage.play(t, viaTransport, show), stage.play(t, viaDirect, show)
+		want, got = stage.play(t, viaNetHTTP, show), stage.play(t, directly, show)
 		if junk {
 			want.reused = "2 connections"
 		}
@@ -115,7 +115,7 @@ func FuzzCall(f *testing.F) {
 			text = strings.TrimSuffix(fine, "hello")
 		}
 		show := show{once: true, call: make, script: answer(true, text)}
-		got := stage.play(t, viaDirect, show)
+		got := stage.play(t, directly, show)
 		if strings.Contains(got.call, "no response") {
 			if got.arrived != "" && (trailer == "" || !strings.Contains(got.arrived, "broken off")) {
 				t.Errorf("a request that was refused arrived: %s", got.arrived)
@@ -129,7 +129,7 @@ func FuzzCall(f *testing.F) {
 		if chunked && body == "" && trailer != "" || !plainHost(host) || strings.TrimSpace(value) != value || strings.HasPrefix(path, "//") {
 			return
 		}
-		want := stage.play(t, viaTransport, show)
+		want := stage.play(t, viaNetHTTP, show)
 		if strings.HasPrefix(want.call, "no response") && strings.HasPrefix(got.call, "no response") {
 			return // with one error or another
 		}

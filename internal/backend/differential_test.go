@@ -14,23 +14,15 @@ import (
 	"testing"
 )
 
-// The two clients that are held side by side.
-const (
-	viaTransport = "http.Transport"
-	viaDirect    = "direct"
-)
-
 // poolOver returns a pool for a target that uses one of the two clients.
-func poolOver(t testing.TB, target Target, client string) *Pool {
+func poolOver(t testing.TB, target Target, over client) *Pool {
 	t.Helper()
 	p := newPool(target, nil)
-	if client == viaDirect && !p.direct {
+	if over == directly && !p.direct {
 		t.Skip("the direct client is not used on this system")
 	}
-	p.direct = client == viaDirect
-	p.generation.Store(p.newGeneration())
 	t.Cleanup(p.CloseIdle)
-	return p
+	return over.send(p)
 }
 
 // Errors that tests cause, to be told from those of the clients.
@@ -94,7 +86,7 @@ type show struct {
 
 	// own has what the caller sees of a client that rightly does something else,
 	// "" if that is a matter of chance, and differs says why.
-	own     map[string]string
+	own     map[client]string
 	differs string
 }
 
@@ -160,14 +152,14 @@ type report struct {
 }
 
 // play has a show go through one of the clients.
-func (s *stage) play(t testing.TB, client string, show show) report {
+func (s *stage) play(t testing.TB, over client, show show) report {
 	t.Helper()
 	limited, cancel := context.WithTimeoutCause(t.Context(), patience, errVain)
 	defer cancel()
 	ctx, leave := context.WithCancelCause(limited)
 	defer leave(nil)
-	p := poolOver(t, s.target, client)
-	a := s.begin(client, func(p *peer) bool { return show.script(p, leave) })
+	p := poolOver(t, s.target, over)
+	a := s.begin(over, func(p *peer) bool { return show.script(p, leave) })
 	c := show.call(ctx, leave)
 	var r report
 	var told strings.Builder
@@ -181,7 +173,7 @@ func (s *stage) play(t testing.TB, client string, show show) report {
 		}
 		return nil
 	}
-	if b, ok := c.Body.(*source); ok && client == viaTransport {
+	if b, ok := c.Body.(*source); ok && over == viaNetHTTP {
 		// It can wait for the read of the body that is under way.
 		defer context.AfterFunc(ctx, b.leave)()
 	}
@@ -201,7 +193,7 @@ func (s *stage) play(t testing.TB, client string, show show) report {
 	r.call = told.String()
 	if b, ok := c.Body.(*source); ok {
 		b.leave()
-		eventually(t, client+": the request's body to be closed", b.isClosed)
+		eventually(t, string(over)+": the request's body to be closed", b.isClosed)
 	}
 	_, before := a.seen()
 	if !show.once {
@@ -225,7 +217,7 @@ func (s *stage) play(t testing.TB, client string, show show) report {
 	p.CloseIdle()
 	if show.once {
 		// What arrives after the caller's part is noted as well.
-		eventually(t, client+": the connections to end", a.allClosed)
+		eventually(t, string(over)+": the connections to end", a.allClosed)
 		_, before = a.seen()
 		r.reused = ""
 	} else {
@@ -235,7 +227,7 @@ func (s *stage) play(t testing.TB, client string, show show) report {
 	if show.broken {
 		r.arrived = ""
 		if body := strings.Join(before, "\n"); strings.Contains(body, "\nbody") && !strings.Contains(body, "broken off") {
-			t.Errorf("%s: a request whose body is broken arrived as a whole one: %s", client, body)
+			t.Errorf("%s: a request whose body is broken arrived as a whole one: %s", over, body)
 		}
 	}
 	return r
@@ -263,14 +255,14 @@ func fields(h http.Header) string {
 func (s *stage) both(t testing.TB, make func() show) {
 	t.Helper()
 	first, second := make(), make()
-	want, got := s.play(t, viaTransport, first), s.play(t, viaDirect, second)
+	want, got := s.play(t, viaNetHTTP, first), s.play(t, directly, second)
 	if first.own == nil {
 		same(t, want, got)
 		return
 	}
-	for client, r := range map[string]report{viaTransport: want, viaDirect: got} {
-		if own := first.own[client]; own != "" && r.call != own {
-			t.Errorf("%s: got %s, want %s (%s)", client, r.call, own, first.differs)
+	for over, r := range map[client]report{viaNetHTTP: want, directly: got} {
+		if own := first.own[over]; own != "" && r.call != own {
+			t.Errorf("%s: got %s, want %s (%s)", over, r.call, own, first.differs)
 		}
 	}
 }
@@ -278,13 +270,13 @@ func (s *stage) both(t testing.TB, make func() show) {
 func same(t testing.TB, want, got report) {
 	t.Helper()
 	if got.call != want.call {
-		t.Errorf("the call\n%s: %s%s: %s", viaDirect, got.call, viaTransport, want.call)
+		t.Errorf("the call\n%s: %s%s: %s", directly, got.call, viaNetHTTP, want.call)
 	}
 	if got.arrived != want.arrived {
-		t.Errorf("what arrived\n%s: %s\n%s: %s", viaDirect, got.arrived, viaTransport, want.arrived)
+		t.Errorf("what arrived\n%s: %s\n%s: %s", directly, got.arrived, viaNetHTTP, want.arrived)
 	}
 	if got.reused != want.reused {
-		t.Errorf("the connection\n%s: %s\n%s: %s", viaDirect, got.reused, viaTransport, want.reused)
+		t.Errorf("the connection\n%s: %s\n%s: %s", directly, got.reused, viaNetHTTP, want.reused)
 	}
 }
 

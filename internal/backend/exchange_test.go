@@ -208,7 +208,7 @@ func TestExchanges(t *testing.T) {
 		{"body too long", func() show {
 			return show{once: true, call: post(newSource("hello world"), 5, nil), script: reads,
 				differs: "http.Transport has closed the connection, and takes that or the body for the reason",
-				own:     map[string]string{viaDirect: "no response: malformed\n"}}
+				own:     map[client]string{directly: "no response: malformed\n"}}
 		}},
 		{"body slow", func() show {
 			gate := make(chan struct{})
@@ -225,10 +225,10 @@ func TestExchanges(t *testing.T) {
 
 		{"dies while the body has nothing", func() show {
 			b := waiting("hello", make(chan struct{}))
-			return show{once: true, differs: waitsForBody, own: map[string]string{viaDirect: "no response: closed\n"}, call: post(b, 1000, nil), script: func(p *peer, _ context.CancelCauseFunc) bool {
+			return show{once: true, differs: waitsForBody, own: map[client]string{directly: "no response: closed\n"}, call: post(b, 1000, nil), script: func(p *peer, _ context.CancelCauseFunc) bool {
 				p.piece(5)
 				p.reset()
-				if p.act.client == viaTransport {
+				if p.act.over == viaNetHTTP {
 					b.leave()
 				}
 				return false
@@ -238,9 +238,9 @@ func TestExchanges(t *testing.T) {
 			const head = "status 101, HTTP/1.1, length 0 \"\"\n"
 			return show{call: ask("GET"), script: answer(false, "HTTP/1.1 101 x\r\n\r\nhello"),
 				differs: "what comes behind a 101 is handed on by the direct client, whatever the head says; http.Transport drops it",
-				own: map[string]string{
-					viaTransport: head + "body \"\", none, trailer \"\"\n",
-					viaDirect:    head + "body \"hello\", none, trailer \"\"\n",
+				own: map[client]string{
+					viaNetHTTP: head + "body \"\", none, trailer \"\"\n",
+					directly:   head + "body \"hello\", none, trailer \"\"\n",
 				}}
 		}},
 		{"closes instead of an answer", func() show {

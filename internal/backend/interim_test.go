@@ -73,26 +73,26 @@ func TestContinueBeside(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			reports := make(map[string]chan report)
-			for _, client := range []string{viaTransport, viaDirect} {
+			reports := make(map[client]chan report)
+			for _, over := range []client{viaNetHTTP, directly} {
 				s, done := raise(t, "unix"), make(chan report, 1)
-				reports[client] = done
+				reports[over] = done
 				go func() {
-					done <- s.play(t, client, show{
+					done <- s.play(t, over, show{
 						once: true,
 						call: post(newSource("hello"), test.length, agree),
 						script: func(p *peer, _ context.CancelCauseFunc) bool {
 							asked := time.Now()
 							goesOn := test.script(p)
 							if waited := time.Since(asked) > continueWait/2; waited != test.waits {
-								t.Errorf("%s: the body is waited for: %t", client, waited)
+								t.Errorf("%s: the body is waited for: %t", over, waited)
 							}
 							return goesOn
 						},
 					})
 				}()
 			}
-			same(t, receive(t, viaTransport, reports[viaTransport]), receive(t, viaDirect, reports[viaDirect]))
+			same(t, receive(t, string(viaNetHTTP), reports[viaNetHTTP]), receive(t, string(directly), reports[directly]))
 		})
 	}
 }
@@ -152,7 +152,7 @@ func TestCancelBeside(t *testing.T) {
 			}}
 		}},
 		{"while the body has nothing", func() show {
-			return show{differs: waitsForBody, own: map[string]string{viaDirect: "no response: the context's cause\n"}, call: post(waiting("hello", make(chan struct{})), 1000, nil), script: func(p *peer, leave context.CancelCauseFunc) bool {
+			return show{differs: waitsForBody, own: map[client]string{directly: "no response: the context's cause\n"}, call: post(waiting("hello", make(chan struct{})), 1000, nil), script: func(p *peer, leave context.CancelCauseFunc) bool {
 				p.piece(5)
 				leave(errLeft)
 				_, _ = p.rest()
@@ -185,8 +185,8 @@ func TestCancelBeside(t *testing.T) {
 			}}
 		}},
 		{"while both go on", func() show {
-			return show{differs: waitsForBody, own: map[string]string{
-				viaDirect: "status 200, HTTP/1.1, length 10 \"Content-Length=[\\\"10\\\"]\"\n\"hello\", none, \"\", the context's cause",
+			return show{differs: waitsForBody, own: map[client]string{
+				directly: "status 200, HTTP/1.1, length 10 \"Content-Length=[\\\"10\\\"]\"\n\"hello\", none, \"\", the context's cause",
 			}, call: post(waiting("hello", make(chan struct{})), -1, nil), read: leaveAfter(5), script: func(p *peer, leave context.CancelCauseFunc) bool {
 				p.firstChunk()
 				p.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")

@@ -160,15 +160,15 @@ func TestRequestsRefused(t *testing.T) {
 				},
 				script: answer(true, fine),
 			}
-			for _, client := range []string{viaTransport, viaDirect} {
+			for _, over := range []client{viaNetHTTP, directly} {
 				// http.Transport notices some of it when it has connected, and then
 				// its error can be that of the connection that it closes.
-				got := stage.play(t, client, one)
+				got := stage.play(t, over, one)
 				if !strings.HasPrefix(got.call, "no response") || got.arrived != "" {
-					t.Errorf("%s: got %s; arrived: %q", client, got.call, got.arrived)
+					t.Errorf("%s: got %s; arrived: %q", over, got.call, got.arrived)
 				}
-				if client == viaDirect && got.call != "no response: malformed\n" {
-					t.Errorf("%s: got %s", client, got.call)
+				if over == directly && got.call != "no response: malformed\n" {
+					t.Errorf("%s: got %s", over, got.call)
 				}
 			}
 		})

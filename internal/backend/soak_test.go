@@ -68,8 +68,8 @@ func TestManyCalls(t *testing.T) {
 	const workers, each = 24, 50
 	manners := []string{"length", "length", "chunked", "chunked", "early", "junk", "close", "stale", "die", "reset", "silent"}
 	s := raise(t, "http")
-	a := s.begin(viaDirect, soakScript)
-	p := poolOver(t, s.target, viaDirect)
+	a := s.begin(directly, soakScript)
+	p := poolOver(t, s.target, directly)
 	before, files := runtime.NumGoroutine(), openFiles()
 	var calls sync.WaitGroup
 	var whole, broken atomic.Int64

@@ -31,7 +31,7 @@ type stage struct {
 
 // An act is what happens on a stage while one pool is looked at.
 type act struct {
-	client string
+	over   client
 	script func(*peer) bool
 
 	mu      sync.Mutex
@@ -69,10 +69,10 @@ func raise(t testing.TB, scheme string) *stage {
 // begin has the connections that come from now on follow script. It is called
 // for each request but those for again, whose head was read, and says whether
 // the connection goes on; after false it is closed.
-func (s *stage) begin(client string, script func(*peer) bool) *act {
+func (s *stage) begin(over client, script func(*peer) bool) *act {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.act = &act{client: client, script: script}
+	s.act = &act{over: over, script: script}
 	return s.act
 }
 

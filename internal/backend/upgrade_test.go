@@ -159,10 +159,10 @@ func TestDialsBeside(t *testing.T) {
 			return &net.OpError{Op: "dial", Err: errors.New("no such luck")}
 		}},
 	} {
-		for _, client := range []string{viaTransport, viaDirect} {
+		for _, over := range []client{viaNetHTTP, directly} {
 			for _, body := range []*source{nil, newSource("hello")} {
 				ctx, leave := context.WithCancelCause(t.Context())
-				p := poolOver(t, test.target, client)
+				p := poolOver(t, test.target, over)
 				if test.connect != nil {
 					p.dialer.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
 						return nil, test.connect(ctx, leave)
@@ -174,7 +174,7 @@ func TestDialsBeside(t *testing.T) {
 				}
 				_, err := p.Do(c)
 				if got := kind(err); got != test.want {
-					t.Errorf("%s, %s: got %s (%v), want %s", test.name, client, got, err, test.want)
+					t.Errorf("%s, %s: got %s (%v), want %s", test.name, over, got, err, test.want)
 				}
 				if body != nil {
 					eventually(t, test.name+": the body to be closed", body.isClosed)
@@ -203,8 +203,8 @@ func TestIdleConnectionEnds(t *testing.T) {
 				t.Run(name+" "+method+" "+scheme, func(t *testing.T) {
 					// net/http learns of it at some time, so only the direct client is sure.
 					s, told, ended := raise(t, scheme), make(chan struct{}), make(chan struct{})
-					p := poolOver(t, s.target, viaDirect)
-					a := s.begin(viaDirect, func(p *peer) bool {
+					p := poolOver(t, s.target, directly)
+					a := s.begin(directly, func(p *peer) bool {
 						p.body()
 						p.say(fine)
 						if p.index > 0 {
