@@ -73,19 +73,20 @@ func (v verdict) mark() string {
 
 // demand says what the bound wants.
 func (v verdict) demand(m metric) string {
-	switch {
-	case v.Peer != "":
+	if v.Peer != "" {
 		return fmt.Sprintf("≤ %.2f × %s", v.Limit, v.Peer)
-	default:
-		return fmt.Sprintf("≤ %s %s", figure(v.Limit), m.unit)
 	}
+	return fmt.Sprintf("≤ %s %s", figure(v.Limit), m.unit)
 }
 
 // shown is what was measured, in the form of the demand. Three decimals of
 // ratios keep a bound that was just missed from looking kept.
 func (v verdict) shown(m metric) string {
-	if v.Peer != "" {
+	switch {
+	case v.Peer != "":
 		return fmt.Sprintf("%.3f × %s", v.Got, v.Peer)
+	case m.unit == "×":
+		return fmt.Sprintf("%.3f ×", v.Got)
 	}
 	return fmt.Sprintf("%.2f %s", v.Got, m.unit)
 }

@@ -14,7 +14,7 @@ func firstRequest() measurement {
 		name: "newname", about: "first requests to new names",
 		metrics: []metric{
 			{"newname.new", "first request to a new name: median", "ms"},
-			{"newname.warm", "new connection to a known name: median", "ms"},
+			{"newname.warm", "new connection, known name: median", "ms"},
 			{"newname.ratio", "new name ÷ known name", "×"},
 		},
 		take: func(ctx context.Context, b *bench, c *contender) (values, error) {

@@ -12,7 +12,7 @@ func h1Load() measurement {
 		name: "h1", about: "HTTP/1.1, 32 connections", load: true,
 		metrics: []metric{
 			{"h1.cpu", "h1, 32 connections: CPU per request", "µs"},
-			{"h1.rate", "h1, 32 connections: requests per second", "1/s"},
+			{"h1.rate", "h1, 32 connections: requests", "1/s"},
 		},
 		take: func(ctx context.Context, b *bench, c *contender) (values, error) {
 			var report wrkResult
@@ -56,7 +56,7 @@ func h2Load() measurement {
 		name: "h2", about: "HTTP/2, 8 connections with 16 streams each", load: true,
 		metrics: []metric{
 			{"h2.cpu", "h2, 8 × 16 streams: CPU per request", "µs"},
-			{"h2.rate", "h2, 8 × 16 streams: requests per second", "1/s"},
+			{"h2.rate", "h2, 8 × 16 streams: requests", "1/s"},
 		},
 		take: func(ctx context.Context, b *bench, c *contender) (values, error) {
 			var report h2loadResult

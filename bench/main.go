@@ -39,7 +39,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		f, err = compare(ctx, o, stderr)
 	}
 	if f != nil {
-		fmt.Fprint(stdout, f.markdown())
+		fmt.Fprint(stdout, f.markdown(false))
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted: nothing is written")
+	} else if f != nil {
 		err = errors.Join(err, f.keep(o))
 	}
 	if err != nil {
@@ -63,7 +67,7 @@ func (f *file) keep(o options) error {
 	if err != nil {
 		return err
 	}
-	text, err := intoDocument(string(document), f.markdown())
+	text, err := intoDocument(string(document), f.markdown(true))
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.docs, err)
 	}
@@ -75,7 +79,7 @@ func (f *file) keep(o options) error {
 func compare(ctx context.Context, o options, progress io.Writer) (*file, error) {
 	b := &bench{options: o, progress: progress, peaks: map[*contender]float64{}, results: newResults()}
 	var err error
-	if b.programs, err = findPrograms(o.root, o.wanted()); err != nil {
+	if b.programs, err = findPrograms(o.root, o.wanted(), progress); err != nil {
 		return nil, err
 	}
 	if b.dir, err = os.MkdirTemp("", "devproxy-bench-"); err != nil {
@@ -111,11 +115,11 @@ func (b *bench) field() []*contender {
 	var all []*contender
 	for _, name := range b.proxies {
 		switch name {
-		case "devproxy", "devproxy+log":
+		case "devproxy", "devproxy" + logSuffix:
 			for _, build := range b.builds {
 				all = append(all, &contender{
 					name: build.name + strings.TrimPrefix(name, "devproxy"),
-					kind: devproxyKind(), binary: build.path, accessLog: name == "devproxy+log",
+					kind: devproxyKind(), binary: build.path, accessLog: strings.HasSuffix(name, logSuffix),
 				})
 			}
 		case "caddy":

@@ -11,11 +11,11 @@ func minting() measurement {
 	return measurement{
 		name: "mint", about: "10,000 names in one burst", of: isQuietDevproxy, once: true,
 		metrics: []metric{
-			{"mint.cpu", "10,000 names minted: CPU each, above a full handshake's", "µs"},
-			{"mint.handshake", "10,000 names minted: CPU of handshake and mint", "µs"},
-			{"mint.before", "10,000 names minted: memory before", "MB"},
-			{"mint.peak", "10,000 names minted: most memory", "MB"},
-			{"mint.after", "10,000 names minted: memory two seconds after", "MB"},
+			{"mint.cpu", "10,000 names: CPU of each mint", "µs"},
+			{"mint.handshake", "10,000 names: CPU of mint and handshake", "µs"},
+			{"mint.before", "10,000 names: memory before", "MB"},
+			{"mint.peak", "10,000 names: most memory", "MB"},
+			{"mint.after", "10,000 names: memory two seconds after", "MB"},
 		},
 		take: takeMinting,
 	}

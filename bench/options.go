@@ -28,8 +28,11 @@ type options struct {
 // A devproxyBuild is a binary of devproxy, and the name of its column.
 type devproxyBuild struct{ name, path string }
 
+// logSuffix is in the name of a devproxy that writes its access log.
+const logSuffix = "+log"
+
 func allProxies() []string {
-	return []string{"devproxy", "devproxy+log", "caddy", "nginx", "haproxy", "stock"}
+	return []string{"devproxy", "devproxy" + logSuffix, "caddy", "nginx", "haproxy", "stock"}
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {

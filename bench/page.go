@@ -19,8 +19,8 @@ func page() measurement {
 	return measurement{
 		name: "page", about: "pages of 2,000 modules", load: true,
 		metrics: []metric{
-			{"page.wall", "2,000 modules over one h2 connection", "ms"},
-			{"page.cpu", "2,000 modules over one h2 connection: CPU", "ms"},
+			{"page.wall", "page of 2,000 modules, h2", "ms"},
+			{"page.cpu", "page of 2,000 modules, h2: CPU", "ms"},
 		},
 		take: func(ctx context.Context, b *bench, c *contender) (values, error) {
 			list, err := b.moduleList(c)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,7 @@ type programs struct {
 
 // findPrograms looks for what is installed and builds the rest into folder.
 // root is the folder of the repository.
-func findPrograms(root string, wanted map[string]bool) (programs, error) {
+func findPrograms(root string, wanted map[string]bool, progress io.Writer) (programs, error) {
 	p := programs{folder: filepath.Join(root, "bin", "bench")}
 	for _, tool := range []struct {
 		path   *string
@@ -46,6 +47,7 @@ func findPrograms(root string, wanted map[string]bool) (programs, error) {
 		}
 	}
 	if wanted["caddy"] {
+		fmt.Fprintln(progress, "building Caddy, which takes some minutes the first time")
 		return p, build(filepath.Join(root, "bench", "caddy"), p.caddy, ".")
 	}
 	return p, nil

@@ -3,74 +3,87 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// markdown is the report: what was measured, ratios, and bounds.
-func (f *file) markdown() string {
+// markdown is the report: what was measured, ratios, and bounds. With spread there
+// are the least and the most of the rounds, too, which makes it wider than a
+// terminal.
+func (f *file) markdown(spread bool) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Run of %s, %s rounds of %s s, on %s.\n\n", f.Date, strconv.Itoa(f.Settings.Rounds), figure(f.Settings.Seconds), f.Machine)
+	rounds := "1 round"
+	if f.Settings.Rounds > 1 {
+		rounds = fmt.Sprintf("%d rounds", f.Settings.Rounds)
+	}
+	fmt.Fprintf(&out, "Run of %s, %s of %s s, on %s.\n\n", f.Date, rounds, figure(f.Settings.Seconds), f.Machine)
 	for _, name := range f.Contenders {
 		fmt.Fprintf(&out, "- %s: %s\n", name, f.Versions[name])
 	}
-	out.WriteString("\nMedians of the rounds (least–most):\n\n")
-	f.figures(&out)
-	f.ratios(&out)
+	what := "Medians of the rounds"
+	if spread {
+		what += " (least–most)"
+	}
+	shared, own := f.measured()
+	f.figures(&out, what, shared, f.Contenders, spread)
+	f.figures(&out, what+", of devproxy alone", own, f.Builds, spread)
+	for i, build := range f.Builds {
+		f.ratios(&out, shared, build, slices.Concat(f.Builds[:i], f.peers()))
+	}
 	f.verdicts(&out)
 	return out.String()
 }
 
-// figures is the table of all metrics.
-func (f *file) figures(out *strings.Builder) {
-	row(out, append([]string{"", "unit"}, f.Contenders...))
-	row(out, dashes(2+len(f.Contenders)))
-	for _, m := range f.measured() {
-		cells := []string{m.title, m.unit}
-		for _, name := range f.Contenders {
-			cells = append(cells, f.cell(m.key, name))
-		}
-		row(out, cells)
+// figures is a table of metrics.
+func (f *file) figures(out *strings.Builder, about string, metrics []metric, contenders []string, spread bool) {
+	t := table{{"", "unit"}}
+	for _, name := range contenders {
+		t[0] = append(t[0], f.head(name))
 	}
+	for _, m := range metrics {
+		cells := []string{m.title, m.unit}
+		for _, name := range contenders {
+			cells = append(cells, f.cell(m.key, name, spread))
+		}
+		t = append(t, cells)
+	}
+	t.write(out, about)
 }
 
-func (f *file) cell(metric, contender string) string {
+// head is the title of a contender's column.
+func (f *file) head(name string) string {
+	if len(f.Builds) == 1 && name == f.Builds[0]+logSuffix {
+		return logSuffix
+	}
+	return name
+}
+
+func (f *file) cell(metric, contender string, spread bool) string {
 	s, ok := f.results.summary(metric, contender)
 	switch {
 	case !ok:
 		return "–"
-	case len(s.Rounds) == 1:
+	case len(s.Rounds) == 1 || !spread:
 		return figure(s.Median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", figure(s.Median), figure(s.Min), figure(s.Max))
 }
 
-// ratios is the table of the builds of devproxy by everything else.
-func (f *file) ratios(out *strings.Builder) {
-	type pair struct{ of, to string }
-	var pairs []pair
-	for _, build := range f.Builds {
-		for _, other := range f.Contenders {
-			// Of two builds one ratio is enough: the later by the earlier.
-			if other != build && !f.before(build, other) {
-				pairs = append(pairs, pair{build, other})
-			}
-		}
-	}
-	if len(pairs) == 0 {
-		return
-	}
-	out.WriteString("\nRatios of the medians:\n\n")
-	head := []string{""}
-	for _, p := range pairs {
-		head = append(head, p.of+" ÷ "+p.to)
-	}
-	row(out, head)
-	row(out, dashes(len(head)))
-	for _, m := range f.measured() {
+// peers are the contenders that are no devproxy.
+func (f *file) peers() []string {
+	return slices.DeleteFunc(slices.Clone(f.Contenders), func(name string) bool {
+		return slices.ContainsFunc(f.Builds, func(build string) bool { return name == build || name == build+logSuffix })
+	})
+}
+
+// ratios is the table of one build of devproxy by others.
+func (f *file) ratios(out *strings.Builder, metrics []metric, build string, others []string) {
+	t := table{append([]string{build + " ÷"}, others...)}
+	for _, m := range metrics {
 		cells, some := []string{m.title}, false
-		for _, p := range pairs {
-			ratio, ok := f.results.ratio(m.key, p.of, p.to)
+		for _, other := range others {
+			ratio, ok := f.results.ratio(m.key, build, other)
 			if !ok {
 				cells = append(cells, "–")
 				continue
@@ -79,63 +92,58 @@ func (f *file) ratios(out *strings.Builder) {
 			cells = append(cells, fmt.Sprintf("%.2f", ratio))
 		}
 		if some {
-			row(out, cells)
+			t = append(t, cells)
 		}
 	}
-}
-
-// before says whether both are builds of devproxy, a named before b.
-func (f *file) before(a, b string) bool {
-	at := map[string]int{}
-	for i, build := range f.Builds {
-		at[build] = i + 1
-	}
-	return at[a] > 0 && at[b] > 0 && at[a] < at[b]
+	t.write(out, "Ratios of the medians")
 }
 
 // verdicts is the table of bounds.
 func (f *file) verdicts(out *strings.Builder) {
-	if len(f.Verdicts) == 0 {
-		return
-	}
-	titles := map[string]metric{}
+	metrics := map[string]metric{}
 	for _, m := range allMetrics() {
-		titles[m.key] = m
+		metrics[m.key] = m
 	}
-	out.WriteString("\nBounds:\n\n")
-	row(out, []string{"", "build", "measured", "bound", ""})
-	row(out, dashes(5))
+	t := table{{"", "figure", "measured", "bound", ""}}
+	seen := map[string]bool{}
 	for _, v := range f.Verdicts {
-		m := titles[v.Metric]
-		demand := v.demand(m)
+		m := metrics[v.Metric]
+		seen[v.Metric] = true
+		what, demand := m.title, v.demand(m)
+		if len(f.Builds) > 1 {
+			what = v.Build + ", " + what
+		}
 		if v.Goal {
 			demand += " (goal)"
 		}
-		row(out, []string{m.title, v.Build, v.shown(m), demand, v.mark()})
+		t = append(t, []string{what, f.cell(v.Metric, v.Build, false) + " " + m.unit, v.shown(m), demand, v.mark()})
 	}
-}
-
-// measured returns the rows that have values.
-func (f *file) measured() []metric {
-	var all []metric
-	for _, m := range allMetrics() {
-		if len(f.results.rounds[m.key]) > 0 {
-			all = append(all, m)
+	t.write(out, "Bounds")
+	var missing []string
+	for _, bound := range allBounds() {
+		if title := metrics[bound.metric].title; !seen[bound.metric] && !slices.Contains(missing, title) {
+			missing = append(missing, title)
 		}
 	}
-	return all
-}
-
-func row(out *strings.Builder, cells []string) {
-	fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
-}
-
-func dashes(n int) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = "---"
+	if len(missing) > 0 && len(f.Builds) > 0 {
+		fmt.Fprintf(out, "\nBounds of what was not measured: %s.\n", strings.Join(missing, "; "))
 	}
-	return all
+}
+
+// measured returns the metrics that have values: those that other proxies share
+// with devproxy, and those of devproxy alone.
+func (f *file) measured() (shared, own []metric) {
+	for _, m := range allMetrics() {
+		of := f.results.rounds[m.key]
+		switch others := func(name string) bool { return of[name] != nil }; {
+		case len(of) == 0:
+		case slices.ContainsFunc(f.peers(), others) || len(f.peers()) == 0:
+			shared = append(shared, m)
+		default:
+			own = append(own, m)
+		}
+	}
+	return shared, own
 }
 
 // figure shows a value with three digits, or all of a large one.

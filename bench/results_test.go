@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestMedian(t *testing.T) {
@@ -88,22 +89,65 @@ func exampleFile() *file {
 }
 
 func TestMarkdown(t *testing.T) {
-	got := exampleFile().markdown()
-	for _, want := range []string{
-		"| h1, 32 connections: CPU per request | µs | 41.0 (40.0–44.0) | 30.0 (29.0–31.0) | 75.0 (70.0–80.0) | 20.0 (10.0–30.0) |\n",
-		"| memory, idle after one request | MB | 15.0 (15.0–15.0) | 15.0 (15.0–15.0) | – | – |\n",
-		"|  | old ÷ caddy | old ÷ nginx | new ÷ old | new ÷ caddy | new ÷ nginx |\n",
-		"| h1, 32 connections: CPU per request | 0.55 | 2.05 | 0.73 | 0.40 | 1.50 |\n",
-		"| h1, 32 connections: CPU per request | new | 1.500 × nginx | ≤ 1.50 × nginx | ✓ |\n",
-		"| h1, 32 connections: CPU per request | new | 1.500 × nginx | ≤ 1.00 × nginx (goal) | ✗ |\n",
+	f := exampleFile()
+	f.results.add("new", values{"routes.reload": 12})
+	for _, test := range []struct {
+		spread bool
+		want   []string
+	}{
+		{true, []string{
+			"|                                     | unit | old              | new              | caddy            | nginx            |\n",
+			"| h1, 32 connections: CPU per request | µs   | 41.0 (40.0–44.0) | 30.0 (29.0–31.0) | 75.0 (70.0–80.0) | 20.0 (10.0–30.0) |\n",
+		}},
+		{false, []string{
+			"| h1, 32 connections: CPU per request | µs   | 41.0 | 30.0 | 75.0  | 20.0  |\n",
+			"of devproxy alone:\n\n|                                      | unit | old  | new  |\n",
+			"| memory, idle after one request       | MB   | 15.0 | 15.0 |\n",
+			"| 10,000 routes: added to save to live | ms   | –    | 12.0 |\n",
+			"| old ÷                               | caddy | nginx |\n",
+			"| h1, 32 connections: CPU per request | 0.55  | 2.05  |\n",
+			"| new ÷                               | old  | caddy | nginx |\n",
+			"| h1, 32 connections: CPU per request | 0.73 | 0.40  | 1.50  |\n",
+			"| new, h1, 32 connections: CPU per request | 30.0 µs | 1.500 × nginx | ≤ 1.50 × nginx        | ✓   |\n",
+			"| new, h1, 32 connections: CPU per request | 30.0 µs | 1.500 × nginx | ≤ 1.00 × nginx (goal) | ✗   |\n",
+			"\nBounds of what was not measured: h1, 1 connection: median; h2, ",
+		}},
 	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in\n%s", want, got)
+		got := f.markdown(test.spread)
+		for _, want := range test.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("no %q in\n%s", want, got)
+			}
+		}
+		if strings.Contains(got, "| full handshake") {
+			t.Errorf("a row of what was not measured in\n%s", got)
 		}
 	}
-	if strings.Contains(got, "handshake") {
-		t.Errorf("a row of what was not measured in\n%s", got)
+}
+
+// All rows have room in a terminal of 100 columns.
+func TestMarkdownIsNarrow(t *testing.T) {
+	f := &file{Contenders: allProxies(), Builds: []string{"devproxy"}}
+	r := newResults()
+	for _, m := range allMetrics() {
+		for _, name := range f.Contenders {
+			if isOwn(m.key) && name != "devproxy" {
+				continue
+			}
+			r.add(name, values{m.key: 12345})
+		}
 	}
+	f.complete(r)
+	for line := range strings.Lines(f.markdown(false)) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+// isOwn is true for what is measured of devproxy alone.
+func isOwn(key string) bool {
+	return strings.HasPrefix(key, "routes.") || strings.HasPrefix(key, "mint.")
 }
 
 func TestFileComesBack(t *testing.T) {
@@ -115,7 +159,7 @@ func TestFileComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := back.markdown(), exampleFile().markdown(); got != want {
+	if got, want := back.markdown(true), exampleFile().markdown(true); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	var raw struct{ Ratios map[string]map[string]float64 }

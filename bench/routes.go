@@ -16,7 +16,7 @@ func manyRoutes() measurement {
 			{"routes.cpu10000", "10,000 routes: h1, CPU per request", "µs"},
 			{"routes.save10", "10 routes: save to live", "ms"},
 			{"routes.save10000", "10,000 routes: save to live", "ms"},
-			{"routes.reload", "10,000 routes: what a reload takes longer than with 10", "ms"},
+			{"routes.reload", "10,000 routes: added to save to live", "ms"},
 			{"routes.reloadcpu", "10,000 routes: CPU of a reload", "ms"},
 			{"routes.calm", "10,000 routes: longest request without a reload", "ms"},
 			{"routes.pause", "10,000 routes: longest request while reloading", "ms"},

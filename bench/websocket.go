@@ -13,8 +13,8 @@ func webSocket() measurement {
 	return measurement{
 		name: "websocket", about: "WebSocket round trips", load: true,
 		metrics: []metric{
-			{"websocket.latency", "WebSocket round trip of 64 bytes: median", "µs"},
-			{"websocket.cpu", "WebSocket round trip of 64 bytes: CPU", "µs"},
+			{"websocket.latency", "WebSocket, 64 bytes and back: median", "µs"},
+			{"websocket.cpu", "WebSocket, 64 bytes and back: CPU", "µs"},
 		},
 		take: func(_ context.Context, b *bench, c *contender) (values, error) {
 			conn, err := b.openSocket(c)
