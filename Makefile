@@ -46,9 +46,10 @@ lint:
 	cd bench && $(GO) run $(STATICCHECK) ./...
 
 # The programs that tests start need not wait a second at their end, as the race
-# detector has them do.
+# detector has them do. It also allocates, so what is about that runs without it.
 unit:
 	GORACE=atexit_sleep_ms=0 DEVPROXY_REAL_STORES=1 $(GO) test $(RACE) -shuffle=on ./...
+	$(if $(RACE),$(GO) test -run Allocat ./internal/backend ./internal/proxy)
 	cd bench && $(GO) test -shuffle=on ./...
 
 # A target alone leaves a core idle while it is built and started, so two run side

@@ -62,7 +62,7 @@ func (s *server) busy(t *testing.T) (used time.Duration, sleeps int) {
 // TestRest looks at a server that has answered a request and has nothing to do.
 func TestRest(t *testing.T) {
 	const (
-		most     = 15 << 10 // KiB
+		most     = 15e6 >> 10 // KiB
 		interval = 6 * time.Second
 		quiet    = 100 // of the interval at work: a hundredth at most
 		wakes    = 40  // a second, on all threads

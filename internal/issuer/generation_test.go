@@ -300,7 +300,7 @@ func heap() int64 {
 // TestMintAllocates guards the cost of a first request to a name: time differs
 // between machines, allocations do not.
 func TestMintAllocates(t *testing.T) {
-	const most = 170
+	const most = 160
 	ca, h := makeCA(t), host{name: "shop.localhost"}
 	got := testing.AllocsPerRun(50, func() {
 		if _, err := ca.signLeaf(h, time.Now()); err != nil {
