@@ -36,6 +36,7 @@ tools: ## programs the tests use: installed under CI=true, else listed
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
 	for os in linux darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+	$(GO) vet -tags pgo ./cmd/devproxy
 	cd e2e && $(GO) vet ./...
 	cd bench && $(GO) vet ./...
 	$(GO) mod tidy -diff
