@@ -1,10 +1,15 @@
 package backend
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 )
+
+// In the middle of a message nobody can change the protocol (RFC 9110, section
+// 7.8): what is left of the body would go out among what the client says then.
+var errEarlySwitch = errors.New("the backend switches protocols before it has the whole request")
 
 // answer reads the response up to its body, and what comes before it.
 func (x *exchange) answer(c *Call) error {
@@ -36,6 +41,9 @@ func (x *exchange) answer(c *Call) error {
 	// A target that goes on after its answer expects the body as the next thing.
 	x.sender.agree(x.keep)
 	if x.res.StatusCode == http.StatusSwitchingProtocols {
+		if !x.sender.finished() {
+			return errEarlySwitch
+		}
 		x.res.Body = &upgraded{x}
 		return nil
 	}

@@ -96,6 +96,11 @@ func (s *sender) over() bool {
 	}
 }
 
+// finished reports whether the whole body was sent, now or soon.
+func (s *sender) finished() bool {
+	return s == nil || s.over() && s.state.Load() == bodySent
+}
+
 func (s *sender) run() {
 	defer close(s.ended)
 	outcome := bodyBroken
