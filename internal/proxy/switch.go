@@ -13,9 +13,10 @@ import (
 )
 
 var (
-	errUpgrade  = errors.New("HTTP/2 has no upgrades")
-	errSwitched = errors.New("the backend switches to a protocol that was not asked for")
-	errHalves   = errors.New("the connection cannot be closed by halves")
+	errUpgrade     = errors.New("HTTP/2 has no upgrades")
+	errSwitched    = errors.New("the backend switches to a protocol that was not asked for")
+	errEarlySwitch = errors.New("the backend switches protocols before it has the whole request")
+	errHalves      = errors.New("the connection cannot be closed by halves")
 )
 
 // switchProtocols answers with the backend's 101, and joins the two connections
@@ -25,6 +26,9 @@ func (x *exchange) switchProtocols(res *http.Response) error {
 	far, ok := res.Body.(io.ReadWriteCloser)
 	if !ok || !switchesTo(x.call.Upgrade, res.Header) {
 		return errSwitched
+	}
+	if x.body != nil && !x.body.ended.Load() {
+		return errEarlySwitch // or two would read from the client
 	}
 	x.route.Rules.Response.apply(res.Header)
 	stripResponse(res.Header, x.route.Rules.KeepHSTS)

@@ -203,3 +203,29 @@ func TestShutdownClosesUpgrades(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// In the middle of a request nobody can change the protocol: what is left of its
+// body would go out among what the client says then.
+func TestUpgradeWithBody(t *testing.T) {
+	asks := strings.Replace(strings.TrimSuffix(upgradeHead, "\r\n"), "GET", "POST", 1) + "Content-Length: 5\r\n\r\n"
+	f := start(t,
+		Route{Host: "app.localhost", Path: "/", Backend: upgrades(t, "", func(_ net.Conn, in *bufio.Reader) { io.Copy(io.Discard, in) })},
+		Route{Host: "app.localhost", Path: "/read", Backend: rawBackend(t, func(conn net.Conn) {
+			in := bufio.NewReader(conn)
+			if r, err := http.ReadRequest(in); err == nil && readAll(t, r.Body) == "hello" {
+				io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+				echo(conn, in)
+			}
+		})})
+	if res := f.raw(t, "app.localhost", asks+"hell"); res.StatusCode != 502 {
+		t.Errorf("within the body: got %d, want 502", res.StatusCode)
+	}
+	conn := f.connect(t, "app.localhost", "http/1.1")
+	io.WriteString(conn, strings.Replace(asks, "/ws", "/read", 1)+"hello"+"early")
+	in := bufio.NewReader(conn)
+	res, err := http.ReadResponse(in, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatalf("after the body: got %v, %v, want 101", res, err)
+	}
+	expect(t, in, "early")
+}
