@@ -23,7 +23,9 @@ func (x *exchange) prepare(r *http.Request, fields *fields) {
 	c.Path, c.Query = route.stripped(x.path), query(r.RequestURI)
 	c.Host = cmp.Or(route.Rules.SendHost, r.Host)
 	c.Upgrade = upgrade(r.Header)
-	c.Interim = x.interim
+	if r.ProtoAtLeast(1, 1) { // others would take it for the response (RFC 9110, section 15.2)
+		c.Interim = x.interim
+	}
 	if h := x.Header(); len(h) == 0 {
 		c.Header = h
 	}
