@@ -12,7 +12,7 @@ import (
 func announcedTrailers(in http.Header) http.Header {
 	trailer := make(http.Header, len(in))
 	for name := range in {
-		if !forgeable(name) {
+		if !forgeable(name) && !endsHere(name) {
 			trailer[name] = nil
 		}
 	}

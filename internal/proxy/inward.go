@@ -17,6 +17,7 @@ func (x *exchange) answered(r *http.Request, res *http.Response) error {
 		return errStatus // net/http would panic when asked to send it
 	}
 	dropHopByHop(res.Header)
+	dropHopByHop(res.Trailer)
 	x.diagnose(r, res)
 	rules := &x.route.Rules
 	rules.Response.apply(res.Header)
@@ -47,6 +48,7 @@ func (x *exchange) announce(res *http.Response) {
 // conclude sets the trailers of a response that has ended, of which as many were
 // announced.
 func (x *exchange) conclude(res *http.Response, announced int) {
+	dropHopByHop(res.Trailer) // clients of HTTP/2 would refuse the response
 	if len(res.Trailer) == 0 {
 		return
 	}
