@@ -11,11 +11,20 @@ const (
 	briefFor = time.Minute
 )
 
+// noteKept notes that the backend has answered over a connection that was used
+// before.
+func (p *Pool) noteKept(now time.Time) {
+	if last := p.kept.Load(); now.UnixNano()-last > int64(quickClose) {
+		p.kept.Store(now.UnixNano())
+	}
+}
+
 // noteClosed notes that the backend has closed a connection without a word,
-// after it was freed.
+// after it was freed. One that has kept others is being restarted.
 func (p *Pool) noteClosed(freed time.Time) {
-	if time.Since(freed) < quickClose {
-		p.brief.Store(time.Now().Add(briefFor).UnixNano())
+	now := time.Now()
+	if now.Sub(freed) < quickClose && now.UnixNano()-p.kept.Load() > int64(briefFor) {
+		p.brief.Store(now.Add(briefFor).UnixNano())
 	}
 }
 

@@ -52,7 +52,11 @@ func (i *idle) pop() *link {
 
 // put takes a connection whose exchange is over.
 func (i *idle) put(l *link) {
-	l.used, l.freed = true, time.Now()
+	now := time.Now()
+	if l.used {
+		i.pool.noteKept(now)
+	}
+	l.used, l.freed = true, now
 	if !i.keep(l) {
 		l.Close()
 	}

@@ -39,6 +39,7 @@ type Pool struct {
 	arrival    arrival
 	watch      watch        // over the exchanges of the direct client
 	brief      atomic.Int64 // until when it closes connections unasked, in Unix nanoseconds
+	kept       atomic.Int64 // about when it last answered over a used connection, in Unix nanoseconds
 }
 
 func newPool(t Target, roots func() *x509.CertPool) *Pool {

@@ -30,6 +30,7 @@ type attempts struct {
 	before     int64 // bytes written over last before this request
 	sent       bool  // some of the request, once
 	again      bool
+	reused     bool // last was
 }
 
 // follow has the rule hold for r. A trace that r's context has gets hooks, so it
@@ -57,7 +58,7 @@ func (a *attempts) gotConn(info httptrace.GotConnInfo) {
 	if a.last != nil && a.last.written.Load() > a.before {
 		a.sent = true
 	}
-	a.last, a.before = c, c.written.Load()
+	a.last, a.before, a.reused = c, c.written.Load(), info.Reused
 	switch {
 	case !a.sent || !a.resendable: // net/http sends no body twice
 	case info.Reused || a.again || !a.idempotent:
@@ -69,9 +70,14 @@ func (a *attempts) gotConn(info httptrace.GotConnInfo) {
 
 // putIdleConn is called when the connection is free for another request.
 func (a *attempts) putIdleConn(err error) {
-	if err == nil && a.last != nil {
-		a.last.freed.Store(time.Now().UnixNano())
+	if err != nil || a.last == nil {
+		return
 	}
+	now := time.Now()
+	if a.reused {
+		a.last.pool.noteKept(now)
+	}
+	a.last.freed.Store(now.UnixNano())
 }
 
 // plain returns the connection below c, nil if it speaks HTTP/2: there a server
