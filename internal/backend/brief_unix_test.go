@@ -4,10 +4,13 @@ package backend
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A backend that has kept a connection is not taken for one that never does when
@@ -41,5 +44,34 @@ func testRestartedBackendIsNotBrief(t *testing.T, over client) {
 	receive(t, "the end of the first connection", ended)
 	if p.isBrief() {
 		t.Error("the backend is taken for one that keeps no connections")
+	}
+}
+
+// Before a request is sent again the backend has a moment to stop listening, if
+// it was killed.
+func TestPauseBeforeResend(t *testing.T) {
+	var died atomic.Int64
+	p := directly.pool(scripted(t, func(n int, conn net.Conn, in *bufio.Reader) {
+		headFrom(in)
+		io.WriteString(conn, ok)
+		headFrom(in)
+		died.Store(time.Now().UnixNano())
+	}))
+	defer p.CloseIdle()
+	pause := time.Duration(-1)
+	connect := p.dialer.connect
+	p.dialer.connect = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if at := died.Load(); at != 0 {
+			pause = time.Duration(time.Now().UnixNano() - at)
+		}
+		return connect(ctx, network, address)
+	}
+	for range 2 {
+		if o := send(p, call(t, "GET", nil), 0); o.body != "ok" || o.err != nil {
+			t.Fatalf("got %q, %v", o.body, o.err)
+		}
+	}
+	if pause < resendPause {
+		t.Errorf("sent again after %v", pause)
 	}
 }

@@ -18,6 +18,11 @@ import (
 // the caller's buffer that takes them.
 const readBuffer = 8 << 10
 
+// resendPause is how long a request waits before it is sent again. A backend that
+// is killed loses its connections a moment before it stops listening; a new one
+// made in between is lost as well.
+const resendPause = 5 * time.Millisecond
+
 // A scratch is the memory of an exchange.
 type scratch struct {
 	in   *bufio.Reader
@@ -111,6 +116,7 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 		if again = !c.sends() && idempotent(c.Method); !again {
 			return x, err
 		}
+		time.Sleep(resendPause)
 	}
 }
 
