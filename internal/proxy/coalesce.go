@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"runtime"
 	"sync"
 	"time"
@@ -51,10 +52,14 @@ func (c *coalescer) Write(b []byte) (n int, err error) {
 		n += k
 		if !c.writing {
 			c.writing = true
+			c.shared.writing.Add(1)
 			go c.write()
 		}
 		if n == len(b) {
 			return n, nil
+		}
+		if c.shared.haste.Load() {
+			return n, net.ErrClosed // the goodbye of a connection that is closed together with all others
 		}
 		c.await(nil)
 	}
@@ -76,6 +81,7 @@ func (c *coalescer) write() {
 		c.err = err
 	}
 	c.writing = false
+	c.shared.writing.Add(-1)
 	c.notify()
 }
 

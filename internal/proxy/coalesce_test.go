@@ -89,7 +89,6 @@ func TestCoalesceStalled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shared := new(gatherings)
-				shared.haste.Store(tt.haste)
 				g, _ := coalescing(t, shared)
 				written := make(chan int, 1)
 				go func() {
@@ -105,6 +104,7 @@ func TestCoalesceStalled(t *testing.T) {
 					t.Errorf("%d bytes were taken", n)
 				default:
 				}
+				shared.haste.Store(tt.haste)
 				began := time.Now()
 				g.Close()
 				if got := time.Since(began); got != tt.want {

@@ -46,7 +46,8 @@ type gatherer struct {
 // gatherings are what all gatherers of a proxy share. The zero value is ready.
 type gatherings struct {
 	held, late sync.Pool
-	haste      atomic.Bool // connections are closed without a wait for what is still to be written
+	writing    atomic.Int64 // coalescers that have something to write
+	haste      atomic.Bool  // connections are closed without a wait for what is still to be written
 }
 
 // Write sends b, or keeps it until release if the connection is held.
