@@ -59,12 +59,13 @@ func (c *Call) url(t Target) *url.URL {
 	}
 	u.RawQuery = strings.TrimPrefix(c.Query, "?")
 	u.ForceQuery = c.Query == "?"
-	setPath(u, c.Path)
+	SetPath(u, c.Path)
 	return u
 }
 
-// setPath makes u write path as it is.
-func setPath(u *url.URL, path string) {
+// SetPath makes u, a URL or a request target, write path, which is escaped, as it
+// is.
+func SetPath(u *url.URL, path string) {
 	if plain, err := url.PathUnescape(path); err == nil {
 		if u.Path, u.RawPath = plain, ""; u.EscapedPath() == path {
 			return

@@ -231,7 +231,7 @@ func (x *exchange) handle(r *http.Request) {
 			return
 		}
 		r = r.Clone(r.Context())
-		setPath(r.URL, x.route.stripped(x.path))
+		backend.SetPath(r.URL, x.route.stripped(x.path))
 	}
 	if len(r.TLS.PeerCertificates) > 0 {
 		r = x.withVerified(r)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -159,26 +158,6 @@ func agreesOnLength(r *http.Request) bool {
 		}
 	}
 	return true
-}
-
-// setPath makes u, a parsed request target, write path as it is.
-func setPath(u *url.URL, path string) {
-	if u.EscapedPath() == path {
-		return
-	}
-	if plain, err := url.PathUnescape(path); err == nil {
-		if u.Path, u.RawPath = plain, ""; u.EscapedPath() == path {
-			return
-		}
-		if u.RawPath = path; u.EscapedPath() == path {
-			return
-		}
-	}
-	// net/url would write Opaque "//x" as "scheme://x". So a path that begins
-	// with two slashes and has characters that belong escaped gets them escaped.
-	if !strings.HasPrefix(path, "//") {
-		u.Opaque = path
-	}
 }
 
 // httpsURL returns the URL of a host and an escaped path on an https port.
