@@ -93,7 +93,7 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 		}
 		var l *link
 		if !again {
-			l = g.idle.take(c.sends()) // or Ask will look
+			l = g.idle.take(!c.asks(s.head)) // or Ask will look
 		}
 		if l == nil {
 			if l, err = p.connect(c.Ending(), g); err != nil {
@@ -120,6 +120,10 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 	}
 }
 
+// asks reports whether a request is all in its head, which moreover goes into a
+// socket at once: what breaks off in the middle may have been answered.
+func (c *Call) asks(head []byte) bool { return !c.sends() && len(head) <= maxScratchHead }
+
 // cause returns why the exchange failed, when what was noticed is err.
 func (x *exchange) cause(err error) error {
 	if cause := x.call.Cause(); cause != nil {
@@ -140,7 +144,7 @@ func (x *exchange) run(c *Call) error {
 	c.use(x.link)
 	x.idle.pool.watch.enter(x)
 	x.scratch.in.Reset(x.link)
-	if x.link.used && !c.sends() {
+	if x.link.used && c.asks(x.scratch.head) {
 		x.link.request = x.scratch.head
 		err := x.answer(c)
 		x.written = x.link.written
