@@ -65,7 +65,9 @@ func slowReader(t *testing.T, cert slowCert, size int) (*Proxy, *h2conn) {
 		NextProtos: []string{"h2"},
 	})
 	client := &h2conn{Framer: http2.NewFramer(conn, conn), t: t, tls: conn}
+	asked := make(chan struct{})
 	go func() {
+		defer close(asked)
 		io.WriteString(conn, http2.ClientPreface)
 		client.WriteSettings()
 		client.request(1, true, ":method", "GET", ":scheme", "https", ":authority", "slow.localhost", ":path", "/")
@@ -77,6 +79,7 @@ func slowReader(t *testing.T, cert slowCert, size int) (*Proxy, *h2conn) {
 		}
 		ended = frame.Header().StreamID == 1 && frame.Header().Flags.Has(http2.FlagDataEndStream)
 	}
+	<-asked
 	client.request(3, true, ":method", "GET", ":scheme", "https", ":authority", "slow.localhost", ":path", "/all")
 	synctest.Wait()
 	if n := p.requests.Load(); n != 0 {
