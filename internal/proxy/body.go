@@ -81,10 +81,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// holdFailure returns when the exchange is over, or after lingerTime, if the
-// response has begun. A client that sees itself refused may end its request's
-// body there and then, as curl does over HTTP/2. The body is broken, but the
-// rest of the response is what it waits for, and would be lost with the
+// holdFailure returns when the exchange is over or the client has left, or after
+// lingerTime, if the response has begun. A client that sees itself refused may end
+// its request's body there and then, as curl does over HTTP/2. The body is broken,
+// but the rest of the response is what it waits for, and would be lost with the
 // connection that net/http closes when told of the failure.
 func (b *requestBody) holdFailure() {
 	if !b.answered.Load() {
@@ -94,6 +94,7 @@ func (b *requestBody) holdFailure() {
 	defer limit.Stop()
 	select {
 	case <-b.over:
+	case <-b.in.Context().Done():
 	case <-limit.C:
 	}
 }
