@@ -2,7 +2,7 @@
 
 GO          ?= go
 PREFIX      ?= $(HOME)/.local
-FUZZTIME    ?= 6s
+FUZZTIME    ?= 5s
 SOAKTIME    ?= 15m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
