@@ -147,7 +147,9 @@ func (x *exchange) run(c *Call) error {
 	if x.link.used && c.asks(x.scratch.head) {
 		x.link.request = x.scratch.head
 		err := x.answer(c)
-		x.written = x.link.written
+		if err != nil { // else the link may be somebody else's by now
+			x.written = x.link.written
+		}
 		return err
 	}
 	x.written, x.failed = x.link.Write(x.scratch.head)
