@@ -88,6 +88,9 @@ func slowReader(t *testing.T, cert slowCert, size int) (*Proxy, *h2conn) {
 	return p, client
 }
 
+// fits is a response that can wait, as a whole, behind whatever is being written.
+const fits = coalesced - 4<<10
+
 // A slowCert is a certificate made by the clock on the wall, as other tests need
 // it, and not by that of synctest.
 type slowCert struct {
@@ -109,7 +112,7 @@ func newSlowCert(t *testing.T) slowCert {
 func TestShutdownWaitsForSlowReaders(t *testing.T) {
 	cert := newSlowCert(t)
 	synctest.Test(t, func(t *testing.T) {
-		const size = coalesced + 1000
+		const size = fits
 		p, client := slowReader(t, cert, size)
 		down := make(chan error, 1)
 		go func() {
@@ -142,7 +145,7 @@ func TestShutdownWaitsForSlowReaders(t *testing.T) {
 func TestShutdownLeavesStalledReaders(t *testing.T) {
 	cert := newSlowCert(t)
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := slowReader(t, cert, coalesced+1000)
+		p, _ := slowReader(t, cert, fits)
 		const limit = time.Second
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
