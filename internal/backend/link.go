@@ -37,7 +37,7 @@ func (p *Pool) connect(ctx context.Context, g *generation) (*link, error) {
 		return nil, err
 	}
 	l := &link{Conn: socket.New(c)}
-	l.interrupt = func() { _ = c.SetDeadline(time.Unix(1, 0)) }
+	l.interrupt = func() { _ = l.SetDeadline(time.Unix(1, 0)) }
 	return l, nil
 }
 

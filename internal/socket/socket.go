@@ -23,9 +23,10 @@ type Conn struct {
 	net.Conn
 	raw syscall.RawConn // nil: it has no socket, or none to be used so
 
-	reading reading
-	writing writing
-	asking  asking
+	reading  reading
+	writing  writing
+	asking   asking
+	patience patience
 }
 
 // New returns a Conn over c, which must not be used otherwise any more.

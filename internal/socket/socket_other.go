@@ -6,9 +6,10 @@ package socket
 const CanLook = false
 
 type (
-	reading struct{}
-	writing struct{}
-	asking  struct{}
+	reading  struct{}
+	writing  struct{}
+	asking   struct{}
+	patience struct{}
 )
 
 func (c *Conn) prepare() {}
@@ -22,3 +23,9 @@ func (c *Conn) Ask(request, reply []byte) (written, n int, err error) {
 
 // IsQuiet cannot look, and takes every connection for quiet.
 func (c *Conn) IsQuiet() bool { return true }
+
+// Doze does nothing: Reads look as ever.
+func (c *Conn) Doze() {}
+
+// Wake does nothing.
+func (c *Conn) Wake() {}

@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -39,8 +40,11 @@ type (
 func (c *Conn) prepare() {
 	r, w, a := &c.reading, &c.writing, &c.asking
 	r.try = func(fd uintptr) bool {
-		r.n, r.err = read(fd, r.b)
-		return r.err != syscall.EAGAIN
+		if r.n, r.err = read(fd, r.b); r.err != syscall.EAGAIN {
+			return true
+		}
+		c.await()
+		return false
 	}
 	w.try = func(fd uintptr) bool {
 		w.n, w.err = write(fd, w.b)
@@ -48,16 +52,22 @@ func (c *Conn) prepare() {
 	}
 	a.try = func(fd uintptr) bool {
 		if a.asked {
-			a.n, a.err = read(fd, a.reply)
-			return a.err != syscall.EAGAIN
+			if a.n, a.err = read(fd, a.reply); a.err != syscall.EAGAIN {
+				return true
+			}
+			c.await()
+			return false
 		}
 		if _, err := read(fd, a.reply); err != syscall.EAGAIN {
 			a.err = ErrUnquiet
 			return true
 		}
 		a.asked = true
-		a.written, a.err = write(fd, a.request)
-		return a.written < len(a.request)
+		if a.written, a.err = write(fd, a.request); a.written < len(a.request) {
+			return true
+		}
+		c.await()
+		return false
 	}
 }
 
@@ -66,10 +76,17 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if c.raw == nil || len(b) == 0 {
 		return c.Conn.Read(b)
 	}
+	if !c.patience.doze() {
+		return 0, c.failure("read", os.ErrDeadlineExceeded)
+	}
 	r := &c.reading
 	r.b = b
 	err := c.raw.Read(r.try)
+	for err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.early() {
+		err = c.raw.Read(r.try)
+	}
 	r.b = nil
+	c.awaited()
 	return c.outcome(r.n, r.err, err)
 }
 
@@ -116,7 +133,9 @@ func (c *Conn) Ask(request, reply []byte) (written, n int, err error) {
 	}
 	a := &c.asking
 	a.request, a.reply, a.asked, a.written, a.n, a.err = request, reply, false, 0, 0, nil
+	c.arm()
 	err = c.raw.Read(a.try)
+	c.awaited()
 	a.request, a.reply = nil, nil
 	switch {
 	case err == nil && !a.asked:
