@@ -62,6 +62,11 @@ type Call struct {
 	Hold time.Duration
 	Held func()
 
+	// Lasts is called, unless it is nil, when the call turns out to take more than a
+	// moment, perhaps again and from any goroutine. Until then, which is 40 ms at
+	// most, the end of Context goes unnoticed: what causes it need not be looked for.
+	Lasts func()
+
 	// Header is an empty map that becomes the response's Header; nil has one made.
 	// What is in it without a response means nothing.
 	Header http.Header
@@ -82,6 +87,13 @@ func (c *Call) placed(head http.Header) http.Header {
 	clear(c.Header)
 	maps.Copy(c.Header, head)
 	return c.Header
+}
+
+// lasts says that the call takes more than a moment.
+func (c *Call) lasts() {
+	if c.Lasts != nil {
+		c.Lasts()
+	}
 }
 
 // idempotent reports whether a method is defined to have the same effect

@@ -96,6 +96,7 @@ func (p *Pool) exchange(c *Call, g *generation, s *scratch) (x *exchange, err er
 			l = g.idle.take(!c.asks(s.head)) // or Ask will look
 		}
 		if l == nil {
+			c.lasts()
 			if l, err = p.connect(c.Ending(), g); err != nil {
 				return x, err
 			}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // scripted returns a server whose n-th connection, from 0, is for serve.
@@ -258,5 +259,47 @@ func TestAllocations(t *testing.T) {
 	})
 	if got > 5 {
 		t.Errorf("a GET makes %v allocations, want 5 at most", got)
+	}
+}
+
+// A call says when it lasts: before it waits for a connection, and when there is no
+// answer in a moment. Most others say nothing.
+func TestLasts(t *testing.T) {
+	slow := make(chan bool, 1)
+	p := newPool(scripted(t, func(_ int, conn net.Conn, in *bufio.Reader) {
+		for head := headFrom(in); head != ""; head = headFrom(in) {
+			if strings.HasPrefix(head, "POST") {
+				select {
+				case <-slow:
+				case <-time.After(patience):
+					return
+				}
+			}
+			io.WriteString(conn, ok)
+		}
+	}), nil)
+	defer p.CloseIdle()
+	var lasting int
+	c := call(t, "GET", nil)
+	c.Lasts = func() { lasting++ }
+	if o := send(p, c, 0); o.err != nil || lasting != 1 {
+		t.Errorf("over a new connection: %d times, %v; want once", lasting, o.err)
+	}
+	const most = 100
+	lasting = 0
+	for range most {
+		c := call(t, "GET", nil)
+		c.Lasts = func() { lasting++ }
+		if o := send(p, c, 0); o.err != nil {
+			t.Fatal(o.err)
+		}
+	}
+	if lasting > most/2 {
+		t.Errorf("%d of %d quick ones say that they last", lasting, most)
+	}
+	c = call(t, "POST", nil)
+	c.Lasts = func() { slow <- true }
+	if o := send(p, c, 0); o.err != nil {
+		t.Error(o.err)
 	}
 }

@@ -90,6 +90,7 @@ func (p *Pool) attempt(c *Call) (*http.Response, error) {
 	if g.idle != nil {
 		return p.send(c, g)
 	}
+	c.lasts()
 	r := c.request(p.target)
 	if p.target.Scheme != "h2c" {
 		r = follow(r)

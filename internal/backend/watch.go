@@ -59,6 +59,7 @@ func (w *watch) turn() {
 		x := w.young[i]
 		if x.old {
 			w.dropLocked(x)
+			x.call.lasts()
 			x.stop = context.AfterFunc(x.call.Context, x.link.interrupt)
 		}
 		x.old = true

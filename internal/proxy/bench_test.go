@@ -16,8 +16,8 @@ var forwards = []struct {
 	access         bool // with a line in the log
 	most           float64
 }{
-	{"h1", "h1", false, 39},
-	{"h1/access", "h1", true, 43},
+	{"h1", "h1", false, 38},
+	{"h1/access", "h1", true, 42},
 	{"h2", "h2", false, 66},
 	{"h2/access", "h2", true, 70},
 }

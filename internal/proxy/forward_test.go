@@ -338,7 +338,10 @@ func TestConnectIsRefused(t *testing.T) {
 func TestClientCancelReachesBackend(t *testing.T) {
 	started, ended := make(chan bool), make(chan bool)
 	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/streaming" {
+		switch r.URL.Path {
+		case "/before":
+			return
+		case "/streaming":
 			w.(http.Flusher).Flush()
 		}
 		started <- true
@@ -349,6 +352,7 @@ func TestClientCancelReachesBackend(t *testing.T) {
 	both(t, func(t *testing.T, protocol string) {
 		client := f.client(t, protocol)
 		for _, path := range []string{"/waiting", "/streaming"} {
+			get(t, client, f.url("app.localhost", "/before")) // whose connections are used again
 			ctx, cancel := context.WithCancel(t.Context())
 			failed, responded := make(chan error), make(chan bool, 1)
 			go func() {
@@ -371,15 +375,49 @@ func TestClientCancelReachesBackend(t *testing.T) {
 			}
 		}
 	})
-	eventually(t, "four access lines", func() bool { return f.logs.FilterMessage("request").Len() == 4 })
+	eventually(t, "eight access lines", func() bool { return f.logs.FilterMessage("request").Len() == 8 })
 	for _, line := range f.logs.FilterMessage("request").All() {
 		fields := line.ContextMap()
-		if want := map[string]int64{"/waiting": statusClientClosed, "/streaming": 200}[fields["path"].(string)]; fields["status"] != want {
+		if want := map[string]int64{"/before": 200, "/waiting": statusClientClosed, "/streaming": 200}[fields["path"].(string)]; fields["status"] != want {
 			t.Errorf("%s: logged status %v, want %d", fields["path"], fields["status"], want)
 		}
 	}
 	if f.logs.FilterMessage("backend failed").Len() > 0 {
 		t.Error("a client that left is logged as a failure of the backend")
+	}
+}
+
+// A request that comes while another is under way is answered after it.
+func TestPipelining(t *testing.T) {
+	started, answer := make(chan bool), make(chan bool)
+	f := start(t, Route{Host: "app.localhost", Path: "/", Backend: app(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			started <- true
+			<-answer
+		}
+		io.WriteString(w, r.URL.Path)
+	})})
+	conn := f.connect(t, "app.localhost", "http/1.1")
+	responses := bufio.NewReader(conn)
+	read := func() string {
+		t.Helper()
+		res, err := http.ReadResponse(responses, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return readAll(t, res.Body)
+	}
+	request := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: app.localhost\r\n\r\n" }
+	for range 3 {
+		io.WriteString(conn, request("/slow"))
+		receive(t, "the first request", started)
+		io.WriteString(conn, request("/a")+request("/b"))
+		answer <- true
+		for _, want := range []string{"/slow", "/a", "/b"} {
+			if got := read(); got != want {
+				t.Fatalf("got %q, want %q", got, want)
+			}
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type gathering struct {
 type gatherer struct {
 	*socket.Conn
 	shared *gatherings
+	wake   func() // Wake, made once
 
 	coalesces atomic.Bool
 	late      coalescer
@@ -142,6 +143,7 @@ func (l gatheringListener) Accept() (net.Conn, error) {
 
 func newGatherer(conn net.Conn, shared *gatherings) *gatherer {
 	g := &gatherer{Conn: socket.New(conn), shared: shared}
+	g.wake = g.Wake
 	g.late.conn, g.late.shared = g.Conn, shared
 	return g
 }
