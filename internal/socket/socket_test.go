@@ -119,6 +119,7 @@ func await(t *testing.T, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain")
 		}
+		time.Sleep(time.Millisecond) // lets the others have the processor
 	}
 }
 
