@@ -65,7 +65,8 @@ func (c *Conn) armLocked() error {
 	return c.Conn.SetReadDeadline(c.patience.wanted)
 }
 
-// arm has the poller know the deadline before a wait that await is not told of.
+// arm has the poller know the deadline before more than a Read is done: it must not be
+// begun after the deadline, nor fail by one that was replaced.
 func (c *Conn) arm() {
 	p := &c.patience
 	p.mu.Lock()

@@ -143,6 +143,53 @@ func TestReadDeadlineTakenBack(t *testing.T) {
 	})
 }
 
+// Nor does it end a question that is under way, or make a connection unquiet. One
+// that has come does both.
+func TestDeadlineTakenBackFromOthers(t *testing.T) {
+	pairs(t, func(t *testing.T, c *Conn, other net.Conn) {
+		if c.raw == nil {
+			t.Skip("no socket")
+		}
+		c.SetReadDeadline(time.Now().Add(later))
+		go func() {
+			if _, err := io.ReadFull(other, make([]byte, len("question"))); err != nil {
+				return
+			}
+			for !c.is(waiting) {
+				time.Sleep(time.Millisecond)
+			}
+			c.SetReadDeadline(time.Time{})
+			c.expire()
+			for !c.is(func(p *patience) bool { return p.armed.IsZero() || !p.waiting }) {
+				time.Sleep(time.Millisecond)
+			}
+			io.WriteString(other, "answer")
+		}()
+		written, n, err := c.Ask([]byte("question"), make([]byte, 64))
+		if written != len("question") || n != len("answer") || err != nil {
+			t.Fatalf("got %d written, %d read, %v", written, n, err)
+		}
+
+		c.SetReadDeadline(time.Now().Add(later))
+		results := readSoon(c)
+		await(t, func() bool { return c.is(waiting) })
+		io.WriteString(other, "one more")
+		<-results
+		c.SetReadDeadline(time.Time{})
+		c.expire()
+		if !c.IsQuiet() {
+			t.Error("a deadline that was taken back makes the connection unquiet")
+		}
+		c.SetReadDeadline(past)
+		if c.IsQuiet() {
+			t.Error("a connection that was interrupted is quiet")
+		}
+		if written, _, err := c.Ask([]byte("question"), make([]byte, 64)); written != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %d written, %v after the interruption", written, err)
+		}
+	})
+}
+
 // Whoever dozes does not see what comes, until it is woken.
 func TestDoze(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -81,13 +81,20 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	r := &c.reading
 	r.b = b
-	err := c.raw.Read(r.try)
-	for err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.early() {
-		err = c.raw.Read(r.try)
-	}
+	err := c.wait(r.try)
 	r.b = nil
-	c.awaited()
 	return c.outcome(r.n, r.err, err)
+}
+
+// wait lends the socket to try until that has nothing more to wait for, or until the
+// deadline.
+func (c *Conn) wait(try func(fd uintptr) bool) error {
+	err := c.raw.Read(try)
+	for err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.early() {
+		err = c.raw.Read(try)
+	}
+	c.awaited()
+	return err
 }
 
 // outcome is what came of reading n bytes, where either system or wait went wrong.
@@ -134,8 +141,7 @@ func (c *Conn) Ask(request, reply []byte) (written, n int, err error) {
 	a := &c.asking
 	a.request, a.reply, a.asked, a.written, a.n, a.err = request, reply, false, 0, 0, nil
 	c.arm()
-	err = c.raw.Read(a.try)
-	c.awaited()
+	err = c.wait(a.try)
 	a.request, a.reply = nil, nil
 	switch {
 	case err == nil && !a.asked:
@@ -160,6 +166,7 @@ func (c *Conn) IsQuiet() bool {
 	}
 	var one [1]byte
 	quiet := false
+	c.arm()
 	err := c.raw.Read(func(fd uintptr) bool {
 		_, err := read(fd, one[:])
 		quiet = err == syscall.EAGAIN
