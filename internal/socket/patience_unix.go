@@ -33,7 +33,8 @@ func sooner(t, other time.Time) bool {
 	return !t.IsZero() && (other.IsZero() || t.Before(other))
 }
 
-// SetReadDeadline sets the deadline of Reads, and ends Doze unless t is zero.
+// SetReadDeadline sets the deadline of Reads, and ends Doze: whoever sets one, or takes
+// it back, is about to read.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	if c.raw == nil {
 		return c.Conn.SetReadDeadline(t)
@@ -42,9 +43,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wanted = t
-	if !t.IsZero() {
-		p.rouseLocked()
-	}
+	p.rouseLocked()
 	if p.waiting && sooner(t, p.armed) {
 		return c.armLocked()
 	}
