@@ -18,7 +18,8 @@ var ErrUnquiet = errors.New("the connection was not at rest")
 
 // A Conn is a connection whose socket is used directly, if it has one. Unlike
 // with other connections, only one goroutine may read at a time, and one write.
-// Deadlines and Close work as ever, from any goroutine.
+// Deadlines and Close work as ever, from any goroutine, but that a Read which need
+// not wait may succeed after its deadline.
 type Conn struct {
 	net.Conn
 	raw syscall.RawConn // nil: it has no socket, or none to be used so
