@@ -282,8 +282,8 @@ func TestLasts(t *testing.T) {
 	var lasting int
 	c := call(t, "GET", nil)
 	c.Lasts = func() { lasting++ }
-	if o := send(p, c, 0); o.err != nil || lasting != 1 {
-		t.Errorf("over a new connection: %d times, %v; want once", lasting, o.err)
+	if o := send(p, c, 0); o.err != nil || lasting == 0 {
+		t.Errorf("over a new connection: %d times, %v", lasting, o.err)
 	}
 	const most = 100
 	lasting = 0
