@@ -271,3 +271,17 @@ func physical(t *testing.T, dir string) string {
 	}
 	return real
 }
+
+// Watchers that were started at different times poll together, each once.
+func TestPollsTogether(t *testing.T) {
+	const every = 2 * time.Second
+	for _, now := range []time.Duration{0, 1, time.Second, 1999 * time.Millisecond, every - 1} {
+		began := time.Unix(1_800_000_000, 0)
+		if got, want := untilPoll(began.Add(now), every), every-now; got != want {
+			t.Errorf("after %v: got %v, want %v", now, got, want)
+		}
+	}
+	if got := untilPoll(time.Now(), every); got <= 0 || got > every {
+		t.Errorf("got %v from now, want more than nothing and %v at most", got, every)
+	}
+}

@@ -135,8 +135,8 @@ type watcher struct {
 }
 
 func (w *watcher) watch(ctx context.Context, seen []state) {
-	ticker := time.NewTicker(w.poll)
-	defer ticker.Stop()
+	poll := time.NewTimer(untilPoll(time.Now(), w.poll))
+	defer poll.Stop()
 	events, errs := w.folders.channels()
 	for {
 		select {
@@ -164,7 +164,8 @@ func (w *watcher) watch(ctx context.Context, seen []state) {
 			w.folders.logger.Debug("file notifications lost", zap.Error(err))
 			w.folders.follow(w.paths)
 			w.stir()
-		case <-ticker.C:
+		case <-poll.C:
+			poll.Reset(untilPoll(time.Now(), w.poll))
 			w.folders.follow(w.paths)
 			if now := look(w.paths); !slices.Equal(now, seen) {
 				seen = now
@@ -172,6 +173,12 @@ func (w *watcher) watch(ctx context.Context, seen []state) {
 			}
 		}
 	}
+}
+
+// untilPoll returns the time from now to the next multiple of every: watchers look at
+// the same moments, so that the process wakes up once for all of them.
+func untilPoll(now time.Time, every time.Duration) time.Duration {
+	return every - now.Sub(now.Truncate(every))
 }
 
 func (w *watcher) stir() {
