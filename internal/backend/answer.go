@@ -7,9 +7,10 @@ import (
 	"slices"
 )
 
-// In the middle of a message nobody can change the protocol (RFC 9110, section
-// 7.8): what is left of the body would go out among what the client says then.
-var errEarlySwitch = errors.New("the backend switches protocols before it has the whole request")
+// ErrEarlySwitch says that a backend has changed the protocol in the middle of a
+// message (RFC 9110, section 7.8): what is left of the request's body would go out
+// among what the client says then.
+var ErrEarlySwitch = errors.New("the backend switches protocols before it has the whole request")
 
 // answer reads the response up to its body, and what comes before it.
 func (x *exchange) answer(c *Call) error {
@@ -42,7 +43,7 @@ func (x *exchange) answer(c *Call) error {
 	x.sender.agree(x.keep)
 	if x.res.StatusCode == http.StatusSwitchingProtocols {
 		if !x.sender.finished() {
-			return errEarlySwitch
+			return ErrEarlySwitch
 		}
 		x.res.Body = &upgraded{x}
 		return nil

@@ -21,8 +21,8 @@ func TestSwitchAndBody(t *testing.T) {
 	}{
 		"after a length":  {length: 4},
 		"after chunks":    {length: -1},
-		"within a length": {length: 4, early: true, want: errEarlySwitch},
-		"within chunks":   {length: -1, early: true, want: errEarlySwitch},
+		"within a length": {length: 4, early: true, want: ErrEarlySwitch},
+		"within chunks":   {length: -1, early: true, want: ErrEarlySwitch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := directly.pool(scripted(t, func(_ int, conn net.Conn, in *bufio.Reader) {

@@ -10,13 +10,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"devproxy/internal/backend"
 )
 
 var (
-	errUpgrade     = errors.New("HTTP/2 has no upgrades")
-	errSwitched    = errors.New("the backend switches to a protocol that was not asked for")
-	errEarlySwitch = errors.New("the backend switches protocols before it has the whole request")
-	errHalves      = errors.New("the connection cannot be closed by halves")
+	errUpgrade  = errors.New("HTTP/2 has no upgrades")
+	errSwitched = errors.New("the backend switches to a protocol that was not asked for")
+	errHalves   = errors.New("the connection cannot be closed by halves")
 )
 
 // switchProtocols answers with the backend's 101, and joins the two connections
@@ -28,7 +29,7 @@ func (x *exchange) switchProtocols(res *http.Response) error {
 		return errSwitched
 	}
 	if x.body != nil && !x.body.ended.Load() {
-		return errEarlySwitch // or two would read from the client
+		return backend.ErrEarlySwitch // or two would read from the client
 	}
 	x.route.Rules.Response.apply(res.Header)
 	stripResponse(res.Header, x.route.Rules.KeepHSTS)
