@@ -38,10 +38,10 @@ type Call struct {
 	// Upgrade is the protocol that the client wants to switch to; "" is none.
 	Upgrade string
 
-	// Body is the request's; nil if it has none, which Do may find out. It may be read by another
-	// goroutine until it was closed, which is after the response at the latest.
-	// To close it before it was first read must do no harm: that is what a
-	// failed attempt does.
+	// Body is the request's; nil if it has none, which Do may find out. It may be
+	// read by another goroutine until it was closed, which is after the response
+	// at the latest. To close it before it was first read must do no harm: that is
+	// what a failed attempt does.
 	Body io.ReadCloser
 
 	// Length is how many bytes Body has; -1 is unknown. Without a Body, 0 has
@@ -63,8 +63,8 @@ type Call struct {
 	Held func()
 
 	// Lasts is called, unless it is nil, when the call turns out to take more than a
-	// moment, perhaps again and from any goroutine. Until then, which is 40 ms at
-	// most, the end of Context goes unnoticed: what causes it need not be looked for.
+	// moment, perhaps again and from any goroutine. Until then, which is some 40 ms,
+	// the end of Context goes unnoticed: what causes it need not be looked for.
 	Lasts func()
 
 	// Header is an empty map that becomes the response's Header; nil has one made.

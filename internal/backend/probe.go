@@ -11,8 +11,9 @@ import (
 // may not have.
 const probeWait = 200 * time.Millisecond
 
-// dropEmptyBody takes the body from c if that turns out to have nothing in it. Many servers do not expect chunks with a GET, and clients of HTTP/2 may
-// leave it open whether there is a body when the request comes.
+// dropEmptyBody takes the body from c if that turns out to have nothing in it. Many
+// servers do not expect chunks with a GET, and clients of HTTP/2 may leave it open
+// whether there is a body when the request comes.
 func (c *Call) dropEmptyBody() {
 	if !c.chunked() || c.Continue || len(c.Trailer) > 0 {
 		return

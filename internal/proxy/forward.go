@@ -38,6 +38,7 @@ func (x *exchange) relay(r *http.Request) {
 	fields := x.proxy.fields.get()
 	defer x.proxy.fields.put(fields)
 	x.prepare(r, fields)
+	x.doze(r)
 	if x.body != nil {
 		defer x.body.end()
 	}
@@ -50,6 +51,15 @@ func (x *exchange) relay(r *http.Request) {
 	if err != nil {
 		clear(x.call.Header) // of what is no response
 		x.failed(r, err)
+	}
+}
+
+// doze has nobody look whether the client has left until the call lasts. That is all
+// that net/http reads for when HTTP/1.1 has no body to come and no other protocol.
+func (x *exchange) doze(r *http.Request) {
+	if x.below != nil && r.ContentLength == 0 && x.call.Upgrade == "" {
+		x.below.Doze()
+		x.call.Lasts = x.below.wake
 	}
 }
 

@@ -29,11 +29,6 @@ func (x *exchange) prepare(r *http.Request, fields *fields) {
 	if h := x.Header(); len(h) == 0 {
 		c.Header = h
 	}
-	if x.below != nil && r.ContentLength == 0 && c.Upgrade == "" {
-		// All that net/http reads for until the response is there is the client's end.
-		x.below.Doze()
-		c.Lasts = x.below.wake
-	}
 	c.Hold = route.Rules.Hold
 	if route.Rules.Hold > 0 {
 		c.Held = x.held

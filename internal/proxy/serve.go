@@ -148,8 +148,8 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 
 // drain returns when no requests are left: net/http says so, or there has
 // been none for quietTime, nor anything to write of their responses, as there is
-// long after them for clients that read slowly. net/http alone would wait 5 seconds for each
-// connection that a browser has opened in case it might need it.
+// long after them for clients that read slowly. net/http alone would wait 5 seconds
+// for each connection that a browser has opened in case it might need it.
 func (p *Proxy) drain(ctx context.Context) error {
 	servers, cancel := context.WithCancel(ctx)
 	var closing sync.WaitGroup
